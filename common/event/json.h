@@ -1,0 +1,34 @@
+/* json: the JSON form of events (CloudEvents 1.0, DESIGN of docs/protocol.md "JSON"), in and out.
+ *
+ * The only user of jansson. In: one JSON object → source, and the event's MessagePack appended to a
+ * buffer. Out: a record → one line. 64-bit numbers outside `data` are strings (they pass 2^53). Not
+ * on the hot path.
+ */
+#ifndef WEIR_COMMON_EVENT_JSON_H
+#define WEIR_COMMON_EVENT_JSON_H
+
+#include <stdint.h>
+
+#include "common/base/buffer.h"
+#include "common/event/event.h"
+
+enum { JSON_LINE_BYTES_MAX = 1024 * 1024 };
+
+/* Reads one line. Appends the event to `event` (not cleared first) and copies the source to
+ * ret_source (NUL-terminated, EVENT_SOURCE_BYTES_MAX + 1 bytes; empty if the line names none).
+ * `now_ns` is used where the line has no `time`. STATUS_BAD_INPUT with a detail that names the
+ * member or the column. CloudEvents' `id`, unknown members and extensions become attributes
+ * (strings, numbers and booleans as text). */
+MUST_USE enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *event,
+                                     char *ret_source, struct detail *ret_detail);
+
+/* One stored MessagePack item as JSON text, appended to `text`: for query --json, status and
+ * evidence. Integers beyond ±2^53 become strings; bin becomes a hex string. */
+MUST_USE enum status json_write_item(struct slice item, struct buffer *text);
+
+/* An accepted record as one CloudEvents line (no newline). */
+MUST_USE enum status json_write_accepted(uint64_t event_id, uint64_t accepted_at_ns,
+                                         struct slice source, uint64_t sequence,
+                                         const struct event *event, struct buffer *text);
+
+#endif

@@ -1,0 +1,82 @@
+/* mp: reading MessagePack in place, from bytes that nobody has vouched for.
+ *
+ * A reader is a cursor: it never allocates, never recurses, never reads past `end`, and every call
+ * either moves past one whole item or leaves the cursor where it was. So it is safe on hostile
+ * bytes and, since it builds no tree, several times cheaper than one. Format:
+ * https://github.com/msgpack/msgpack/blob/master/spec.md
+ *
+ *   STATUS_MALFORMED  0xc1, truncation, a length past the end, nesting deeper than MP_DEPTH_MAX
+ *   STATUS_INVALID    whole and well-formed, but another type or out of the range asked for
+ */
+#ifndef WEIR_COMMON_EVENT_MP_H
+#define WEIR_COMMON_EVENT_MP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buffer.h"
+
+enum {
+    MP_DEPTH_MAX = 64,     /* nesting beyond this is malformed */
+    MP_DATA_DEPTH_MAX = 8, /* nesting of maps and arrays in `data`, itself counted as 1 */
+};
+
+struct mp_reader {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+enum mp_type {
+    MP_NIL,
+    MP_BOOL,
+    MP_UINT,
+    MP_NEGATIVE,
+    MP_FLOAT,
+    MP_TEXT,
+    MP_BIN,
+    MP_ARRAY,
+    MP_MAP,
+    MP_EXT
+};
+
+struct mp_reader mp_reader_of(struct slice bytes);
+static inline bool mp_at_end(const struct mp_reader *reader)
+{
+    return reader->at == reader->end;
+}
+
+/* The type of the next item, without moving. MALFORMED at the end or at 0xc1. */
+MUST_USE enum status mp_peek(const struct mp_reader *reader, enum mp_type *ret_type);
+
+/* Any integer format that holds a value ≥ 0. */
+MUST_USE enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_value);
+/* Any integer format whose value fits int64_t. */
+MUST_USE enum status mp_read_int(struct mp_reader *reader, int64_t *ret_value);
+MUST_USE enum status mp_read_bool(struct mp_reader *reader, bool *ret_value);
+/* float 32 or 64. */
+MUST_USE enum status mp_read_float(struct mp_reader *reader, double *ret_value);
+/* A str; its UTF-8 is not checked here. */
+MUST_USE enum status mp_read_text(struct mp_reader *reader, struct slice *ret_text);
+MUST_USE enum status mp_read_bin(struct mp_reader *reader, struct slice *ret_bytes);
+/* A count larger than the bytes left is MALFORMED (each item needs one byte; a map's pair two). */
+MUST_USE enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_count);
+MUST_USE enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pairs);
+/* Moves past nil and says true; any other item stays and says false. */
+bool mp_read_nil(struct mp_reader *reader);
+
+/* Moves past one whole item of any type. MALFORMED only. */
+MUST_USE enum status mp_skip(struct mp_reader *reader);
+/* As mp_skip, and gives the item's bytes. */
+MUST_USE enum status mp_read_raw(struct mp_reader *reader, struct slice *ret_item);
+
+/* Moves past one map that is fit to be an event's `data`: string keys, no key twice in one map,
+ * valid UTF-8 in every string, depth ≤ MP_DATA_DEPTH_MAX, no NaN or infinity, no bin, no ext. On
+ * failure fills `ret_detail` (may be NULL) with what is wrong and at which byte from `origin`. Work
+ * is O(bytes × depth), whatever the bytes are. */
+MUST_USE enum status mp_check_data(struct mp_reader *reader, const uint8_t *origin,
+                                   struct detail *ret_detail);
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool utf8_valid(struct slice text);
+
+#endif

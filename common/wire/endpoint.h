@@ -1,0 +1,48 @@
+/* endpoint: where the sockets are. A run folder (mode 0700) holds ipc sockets; each can be
+ * overridden.
+ *
+ * Default run folder: $XDG_RUNTIME_DIR/weir, else /tmp/weir-UID.
+ */
+#ifndef WEIR_COMMON_WIRE_ENDPOINT_H
+#define WEIR_COMMON_WIRE_ENDPOINT_H
+
+#include "common/base/status.h"
+
+enum {
+    ENDPOINT_BYTES_MAX =
+        256, /* a whole endpoint with its NUL; an ipc path itself has at most 107 bytes */
+    IPC_PATH_BYTES_MAX = 107,
+};
+
+struct endpoints {
+    char run_dir[ENDPOINT_BYTES_MAX];
+    char ingest[ENDPOINT_BYTES_MAX];
+    char events[ENDPOINT_BYTES_MAX];
+    char control[ENDPOINT_BYTES_MAX];
+};
+
+/* What the user gave; NULL where nothing. */
+struct endpoint_options {
+    const char *run_dir, *ingest, *events, *control, *query;
+};
+
+/* Fills the endpoints. CONFIG when a path is too long for ipc or an endpoint is not tcp:// or
+ * ipc:// (ipc://@ is refused). */
+MUST_USE enum status endpoints_resolve(const struct endpoint_options *options,
+                                       struct endpoints *ret_endpoints, struct detail *ret_detail);
+/* ipc://RUN_DIR/query-NAME, or the override. */
+MUST_USE enum status endpoint_query(const struct endpoint_options *options,
+                                    const struct endpoints *endpoints, const char *name,
+                                    char ret_endpoint[ENDPOINT_BYTES_MAX],
+                                    struct detail *ret_detail);
+
+/* Makes the run folder (0700) if it is missing. CONFIG if it belongs to someone else or others may
+ * enter; IO. */
+MUST_USE enum status run_dir_prepare(const char *run_dir, struct detail *ret_detail);
+
+/* Takes an exclusive lock on DIR/NAME.lock (flock; the file holds the pid, for people). The lock
+ * lives until the returned descriptor is closed. BUSY, naming the file and the holder's pid; IO. */
+MUST_USE enum status lock_file_take(const char *directory, const char *name, int *ret_fd,
+                                    struct detail *ret_detail);
+
+#endif
