@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2034
+# Shared shell functions of the scripts. Sourced, not run: . "$(dirname "$0")/lib.sh"
+# Works on a bare Debian 12; says only what it changes.
+
+set -euo pipefail
+
+WEIR_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export WEIR_ROOT
+
+WEIR_BUILD_PACKAGES=(
+    cmake ninja-build gcc libc6-dev pkg-config
+    libzmq3-dev libczmq-dev libmsgpack-dev libjansson-dev libinih-dev
+    libxxhash-dev libisal-dev libsodium-dev
+)
+WEIR_TEST_PACKAGES=(libcmocka-dev python3 python3-zmq python3-msgpack python3-hypothesis)
+WEIR_CHECK_PACKAGES=(clang clang-format clang-tidy clang-tools libclang-rt-14-dev cppcheck shellcheck)
+
+say() {
+    printf '%s\n' "== $*" >&2
+}
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Runs a command as root: directly, or through sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "needs root to run: $* (become root or install sudo)"
+    fi
+}
+
+# Prints the packages among its arguments that are not installed.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            printf '%s\n' "$package"
+        fi
+    done
+}
+
+# Installs what is missing of its arguments; quiet, and silent when nothing is.
+install_packages() {
+    local -a missing
+    mapfile -t missing < <(missing_packages "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "not a Debian system; install these yourself: ${missing[*]}"
+    say "installing ${missing[*]}"
+    local log
+    log=$(mktemp)
+    if ! { as_root apt-get -qq update &&
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq -y --no-install-recommends install "${missing[@]}"; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "apt-get could not install: ${missing[*]}"
+    fi
+    rm -f "$log"
+}
+
+# build PRESET: configures (again only when needed) and builds into build/PRESET.
+build() {
+    local preset=$1 log
+    say "building build/$preset"
+    log=$(mktemp)
+    if ! (cd "$WEIR_ROOT" && cmake --preset "$preset" && cmake --build --preset "$preset") \
+        >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "the build failed"
+    fi
+    rm -f "$log"
+}
+
+
+# run_tests PRESET [CTEST ARGUMENTS]: ctest with the output of what fails; its summary comes last.
+run_tests() {
+    local preset=$1
+    shift
+    (cd "$WEIR_ROOT" && ctest --preset "$preset" "$@")
+}
