@@ -1,9 +1,9 @@
-/* hash: the three hashes of Weir, each for one purpose, each from a library.
+/* hash: the hashes of Weir, each for one purpose, each from a library.
  *
- *   crc32c        guards stored bytes against damage        (isa-l, CRC-32C of RFC 3720)
- *   hash_keyed    places untrusted keys in hash tables      (libsodium, SipHash-2-4 with a secret
- * seed) digest        sums up rows or state for comparison      (libxxhash, XXH3-128 seed 0, added
- * mod 2^128)
+ *   crc32c        guards stored bytes against damage     (isa-l, CRC-32C of RFC 3720)
+ *   hash_keyed    places untrusted keys in hash tables   (libsodium, SipHash-2-4, secret seed)
+ *   digest        sums up rows or state for comparison   (libxxhash, XXH3-128 seed 0, mod 2^128)
+ *   hash_content  recognises bytes seen before           (libxxhash, XXH3-64)
  *
  * No state but the caller's; thread-safe.
  */
@@ -35,7 +35,9 @@ enum { DIGEST_HEX_BYTES = 33 };
 /* 32 hexadecimal digits, high half first. */
 void digest_hex(const struct digest *digest, char ret_hex[DIGEST_HEX_BYTES]);
 
-/* 64-bit XXH3, seed 0, in pieces: for the acknowledged prefix of an upload. Not secret. */
+/* 64-bit XXH3 in pieces, for the acknowledged prefix of an upload: `previous` is 0 for the first
+ * piece, then what the piece before returned (it is the seed, so the hash depends on where the
+ * pieces end: cut at line ends). Not secret. */
 uint64_t hash_content(uint64_t previous, const void *bytes, size_t size);
 
 #endif

@@ -3,8 +3,7 @@
  * Only shells log; cores and libraries return statuses. A line has a fixed message and key=value
  * fields, so that it can be searched and parsed. Thread-safe (one write(2) per line).
  *
- *   time=2026-01-02T03:04:05.000000006Z level=warn program=weir-processor msg="set aside a torn
- * batch" file=…
+ *   time=2026-01-02T03:04:05.000000006Z level=warn program=weir-processor msg="torn batch" file=…
  */
 #ifndef WEIR_COMMON_BASE_LOGGER_H
 #define WEIR_COMMON_BASE_LOGGER_H
@@ -23,8 +22,8 @@ bool logger_level_parse(const char *text, enum logger_level *ret_level);
 bool logger_format_parse(const char *text, enum logger_format *ret_format);
 
 /* `fields` is a printf format of space-separated key=value pairs, values that may hold spaces
- * written as key="%s"; the logger escapes control characters. NULL for none. At most 1,024 bytes;
- * longer is cut. */
+ * written as key="%s"; the logger escapes control characters, quotes and backslashes. NULL for
+ * none. At most 1,024 bytes of fields and 256 of message; longer is cut. Keeps errno. */
 void logger_write(enum logger_level level, const char *message, const char *fields, ...)
     PRINTF_LIKE(3, 4);
 

@@ -1,0 +1,70 @@
+#include "common/base/hash.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <isa-l/crc.h>
+#include <sodium/crypto_shorthash.h>
+#include <xxhash.h>
+
+static_assert(HASH_SEED_BYTES == crypto_shorthash_KEYBYTES, "SipHash-2-4 takes this seed");
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+    /* isa-l wants an int, no const (it only reads) and leaves the complements to its caller. */
+    unsigned char *at = (unsigned char *)(uintptr_t)bytes;
+    uint32_t inverted = ~crc;
+    while (size > 0) {
+        int piece = size > INT_MAX ? INT_MAX : (int)size;
+        inverted = crc32_iscsi(at, piece, inverted);
+        at += piece;
+        size -= (size_t)piece;
+    }
+    return ~inverted;
+}
+
+void hash_seed_random(struct hash_seed *ret_seed)
+{
+    int failed = getentropy(ret_seed->bytes, sizeof ret_seed->bytes);
+    assert(failed == 0); /* so few bytes cannot fail on a kernel that has the call */
+    (void)failed;
+}
+
+uint64_t hash_keyed(const struct hash_seed *seed, const void *bytes, size_t size)
+{
+    static const uint8_t nothing;
+    uint8_t out[crypto_shorthash_BYTES];
+    crypto_shorthash(out, size > 0 ? bytes : &nothing, size, seed->bytes);
+    uint64_t hash = 0;
+    for (unsigned i = 0; i < sizeof out; i++)
+        hash |= (uint64_t)out[i] << (8 * i);
+    return hash;
+}
+
+void digest_add(struct digest *digest, const void *bytes, size_t size)
+{
+    XXH128_hash_t row = XXH3_128bits(bytes, size);
+    digest->low += row.low64;
+    digest->high += row.high64 + (digest->low < row.low64);
+}
+
+void digest_subtract(struct digest *digest, const void *bytes, size_t size)
+{
+    XXH128_hash_t row = XXH3_128bits(bytes, size);
+    uint64_t borrow = digest->low < row.low64;
+    digest->low -= row.low64;
+    digest->high -= row.high64 + borrow;
+}
+
+void digest_hex(const struct digest *digest, char ret_hex[DIGEST_HEX_BYTES])
+{
+    snprintf(ret_hex, DIGEST_HEX_BYTES, "%016llx%016llx", (unsigned long long)digest->high,
+             (unsigned long long)digest->low);
+}
+
+uint64_t hash_content(uint64_t previous, const void *bytes, size_t size)
+{
+    return XXH3_64bits_withSeed(bytes, size, previous);
+}
