@@ -1,8 +1,9 @@
 /* lifecycle: signals, readiness and the end of a program.
  *
- * SIGINT and SIGTERM set a flag and make a descriptor readable, so that poll loops wake; a second
- * one ends the process at once (exit 130). SIGPIPE is ignored. A program prints "ready" as a log
- * line when it serves.
+ * SIGINT and SIGTERM make a descriptor readable, so that poll loops wake and ask
+ * lifecycle_stopping; after that answer a second one ends the process at once (130 in a shell, 143
+ * for SIGTERM). SIGPIPE is ignored. A program prints "ready" as a log line when it serves.
+ * lifecycle_stopping and lifecycle_stop may be called from any thread.
  */
 #ifndef WEIR_COMMON_APP_LIFECYCLE_H
 #define WEIR_COMMON_APP_LIFECYCLE_H

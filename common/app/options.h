@@ -41,11 +41,17 @@ struct command {
     int operands_min, operands_max;
 };
 
-/* Parses argv behind the command's name. Sets up the logger. STATUS_OK: *ret_operands points at the
- * rest. STATUS_END: --help or
- * --version was printed, exit 0. STATUS_USAGE: the message was printed. */
+/* Parses argv, where argv[0] is the command's name. Sets up the logger. STATUS_OK: *ret_operands
+ * points at the operands. STATUS_END: --help or --version was printed, exit 0. STATUS_USAGE: the
+ * message was printed, exit 64. Options may be shortened nowhere and follow operands anywhere; the
+ * last of several wins, but for lists. Texts point into argv. */
 MUST_USE enum status options_parse(const char *program, const struct command *command, int argc,
                                    char **argv, char ***ret_operands, int *ret_operand_count);
+
+/* Prints a usage error of a command ("--store is missing") and where to read more; returns
+ * STATUS_USAGE. For what the table cannot say. */
+MUST_USE enum status options_usage(const char *program, const struct command *command,
+                                   const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* The options that locate sockets, to put into a table: */
 #define OPTIONS_ENDPOINTS(e)                                                                        \

@@ -16,6 +16,8 @@ enum {
     CONTROL_MESSAGE_BYTES_MAX = 256 * 1024, /* of a request */
     REPLAY_BODY_BYTES_MAX = 1024 * 1024,
     CONTROL_TEXT_BYTES_MAX = 256, /* of an error's text */
+    CONTROL_NAME_BYTES_MAX = 64,  /* of a policy or a view */
+    CONTROL_KEY_BYTES_MAX = 128,  /* of a key that is a string */
 };
 
 #define CONTROL_CODE_TABLE(X)                                                                      \

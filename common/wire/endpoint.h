@@ -9,9 +9,8 @@
 #include "common/base/status.h"
 
 enum {
-    ENDPOINT_BYTES_MAX =
-        256, /* a whole endpoint with its NUL; an ipc path itself has at most 107 bytes */
-    IPC_PATH_BYTES_MAX = 107,
+    ENDPOINT_BYTES_MAX = 256, /* a whole endpoint, or a run folder, with its NUL */
+    IPC_PATH_BYTES_MAX = 107, /* sun_path */
 };
 
 struct endpoints {
@@ -36,8 +35,8 @@ MUST_USE enum status endpoint_query(const struct endpoint_options *options,
                                     char ret_endpoint[ENDPOINT_BYTES_MAX],
                                     struct detail *ret_detail);
 
-/* Makes the run folder (0700) if it is missing. CONFIG if it belongs to someone else or others may
- * enter; IO. */
+/* Makes the run folder (0700; its parent must be there) if it is missing. CONFIG if it belongs to
+ * someone else, others may write in it, or it is not a folder; IO. */
 MUST_USE enum status run_dir_prepare(const char *run_dir, struct detail *ret_detail);
 
 /* Takes an exclusive lock on DIR/NAME.lock (flock; the file holds the pid, for people). The lock

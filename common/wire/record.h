@@ -1,4 +1,4 @@
-/* record: what the log keeps and the `events` socket publishes, one accepted event or one
+/* record: what the log keeps and the `events` socket publishes: one accepted event or one
  * rejection.
  *
  *     accepted  [event_id, accepted_at, source, sequence, event]
@@ -15,18 +15,14 @@
 
 #include "common/event/event.h"
 #include "common/event/reason.h"
+#include "common/wire/message.h"
 
 enum {
-    LOG_ID_BYTES = 16,
     RECORD_ACCEPTED_OVERHEAD_BYTES_MAX = 1 + 9 + 9 + 2 + EVENT_SOURCE_BYTES_MAX + 9,
     RECORD_EVIDENCE_BYTES_MAX = 256, /* of what does not decode; what decodes is kept whole */
     RECORD_DETAIL_BYTES_MAX = 256,
-    /* everything but evidence */
-    RECORD_REJECTION_OVERHEAD_BYTES_MAX = 2048,
-};
-
-struct log_id {
-    uint8_t bytes[LOG_ID_BYTES];
+    RECORD_POLICY_BYTES_MAX = 64,
+    RECORD_REJECTION_OVERHEAD_BYTES_MAX = 2048, /* everything but evidence */
 };
 
 struct accepted_record {
@@ -62,15 +58,21 @@ struct rejection {
     struct slice key;        /* one MessagePack item; size 0: nil */
     struct slice evidence;   /* see evidence_is_event; size 0: nil */
     enum reason reason;
-    bool has_sequence; /* false: nil; with count > 1 then a summary */
-    bool
-        evidence_is_event; /* written as it stands; else as bin, cut to RECORD_EVIDENCE_BYTES_MAX */
+    bool has_sequence;      /* false: nil; with count > 1 then a summary */
+    bool evidence_is_event; /* it passed event_read: written as it stands; else as a bin, cut to
+                               RECORD_EVIDENCE_BYTES_MAX */
 };
 
-/* Appends; at most RECORD_REJECTION_OVERHEAD_BYTES_MAX + evidence (+ 3). Cuts `detail` to its limit
- * at a character's edge. */
+/* Appends; at most RECORD_REJECTION_OVERHEAD_BYTES_MAX + evidence. Cuts `detail` to its limit at a
+ * character's edge; a text that is not UTF-8 becomes nil, so that strict readers can go on. */
 void rejection_write(struct buffer *buffer, const struct rejection *rejection);
 /* Reads one record and moves past it; slices borrow the bytes. */
 MUST_USE enum status rejection_read(struct mp_reader *reader, struct rejection *ret_rejection);
+
+/* Two items that acks have too: a reason's name, and retry_after with nil for RECORD_NEVER. */
+MUST_USE enum status record_reason_read(struct mp_reader *reader, enum reason *ret_reason);
+void record_retry_after_write(struct buffer *buffer, uint64_t retry_after_ns);
+MUST_USE enum status record_retry_after_read(struct mp_reader *reader,
+                                             uint64_t *ret_retry_after_ns);
 
 #endif

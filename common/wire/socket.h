@@ -14,6 +14,13 @@
 
 enum socket_kind { SOCKET_PULL, SOCKET_PUSH, SOCKET_PUB, SOCKET_SUB, SOCKET_ROUTER, SOCKET_DEALER };
 
+enum {
+    SOCKET_IO_THREADS_MAX = 4,
+    SOCKET_SUBSCRIPTIONS_MAX = 4,  /* in the options; more by socket_subscribe */
+    SOCKET_PREFIX_BYTES_MAX = 200, /* topics of 246 to 255 bytes are mis-encoded by libzmq 4.3.4 */
+    SOCKET_WAIT_MAX = 16,
+};
+
 struct socket; /* opaque */
 
 struct socket_options {
@@ -23,7 +30,8 @@ struct socket_options {
     int high_water_mark; /* messages, each way; ≥ 1 */
     int64_t message_bytes_max;
     int linger_ms;
-    const char *subscriptions[4]; /* SUB: topic prefixes, NULL-terminated or full */
+    const char
+        *subscriptions[SOCKET_SUBSCRIPTIONS_MAX]; /* SUB: topic prefixes, NULL-terminated or full */
 };
 
 /* Once per process, before the first socket: no signal handler of czmq's, io threads (1 … 4),
@@ -35,6 +43,10 @@ void socket_teardown(void);
 MUST_USE enum status socket_open(const struct socket_options *options, struct socket **ret_socket,
                                  struct detail *ret_detail);
 void socket_close(struct socket **socket);
+/* Where it is bound or connected; a bound tcp://…:* with the port it got. Lives as long as the
+ * socket. */
+const char *socket_endpoint(const struct socket *socket);
+/* SUB only; INVALID for a prefix above SOCKET_PREFIX_BYTES_MAX. */
 MUST_USE enum status socket_subscribe(struct socket *socket, struct slice prefix);
 
 /* A received frame; owns libzmq's memory until frame_fini. */
@@ -49,14 +61,14 @@ bool frame_more(const struct frame *frame);
 
 /* Receives one frame without waiting: OK, END (nothing there now), IO. Reuses `frame`. */
 MUST_USE enum status socket_receive(struct socket *socket, struct frame *frame);
-/* Receives and throws away the rest of the message whose frame had more. At most `frames_max`
- * frames are counted in the result; all are thrown away. */
+/* Receives and throws away the rest of the message that `frame` began. */
 void socket_discard_rest(struct socket *socket, const struct frame *frame);
 
 /* Sends one frame; never waits. OK, FULL (peer's queue full or no peer: nothing sent), IO. */
 MUST_USE enum status socket_send(struct socket *socket, struct slice bytes, bool more);
-/* As socket_send without a copy: libzmq calls release(hint) from any thread when it is done with
- * the bytes. On failure release is not called. */
+/* As socket_send without a copy: libzmq calls release(bytes, hint) when it is done with the bytes,
+ * from any thread; from this one, before the call returns, when nobody subscribes. On failure
+ * release is not called. */
 typedef void socket_release_fn(void *bytes, void *hint);
 MUST_USE enum status socket_send_borrowed(struct socket *socket, struct slice bytes, bool more,
                                           socket_release_fn *release, void *hint);
@@ -68,8 +80,8 @@ struct socket_wait {
     bool want_write; /* else read */
     bool ready;      /* result */
 };
-/* Waits up to timeout_ms (−1: for ever) until one is ready. OK (look at `ready`), TIMED_OUT,
- * INTERRUPTED, IO. */
+/* Waits up to timeout_ms (−1: for ever) until one of at most SOCKET_WAIT_MAX is ready. OK (look at
+ * `ready`), TIMED_OUT, INTERRUPTED, IO. */
 MUST_USE enum status socket_wait(struct socket_wait *items, int count, int timeout_ms);
 
 #endif

@@ -1,7 +1,6 @@
 /* submission: the one frame that a producer pushes to ingest.
  *
- *     [1, source, epoch, first_sequence, count]  event  event  …      one after another, `count`
- * events
+ *     [1, source, epoch, first_sequence, count]  event  event  …      `count` events
  *
  * Reading and writing of the header; the events are read one by one with event_read.
  */
@@ -10,10 +9,9 @@
 
 #include <stdint.h>
 
-#include "common/event/event.h"
+#include "common/wire/message.h"
 
 enum {
-    WIRE_VERSION = 1,
     SUBMISSION_BYTES_MAX = 1024 * 1024,
     SUBMISSION_EVENTS_MAX = 16384,
     INGEST_MESSAGE_BYTES_MAX = 4 * 1024 * 1024, /* ZMQ_MAXMSGSIZE: so that too_large can be said */
@@ -27,9 +25,9 @@ struct submission_header {
     uint32_t count;          /* 1 … SUBMISSION_EVENTS_MAX */
 };
 
-/* Reads the header and moves past it. MALFORMED: not MessagePack. INVALID: another version, arity,
- * type or range (count, source, first_sequence + count − 1 above 2^64 − 1); ret_detail says which.
- */
+/* Reads the header and moves past it. MALFORMED: not MessagePack (an empty frame too). INVALID:
+ * another version, arity, type or range (count, source, first_sequence + count − 1 above 2^64 − 1);
+ * ret_detail says which. */
 MUST_USE enum status submission_read_header(struct mp_reader *reader,
                                             struct submission_header *ret_header,
                                             struct detail *ret_detail);
