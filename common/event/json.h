@@ -1,4 +1,4 @@
-/* json: the JSON form of events (CloudEvents 1.0, DESIGN of docs/protocol.md "JSON"), in and out.
+/* json: the JSON form of events (CloudEvents 1.0, docs/protocol.md "JSON"), in and out.
  *
  * The only user of jansson. In: one JSON object → source, and the event's MessagePack appended to a
  * buffer. Out: a record → one line. 64-bit numbers outside `data` are strings (they pass 2^53). Not
@@ -14,19 +14,25 @@
 
 enum { JSON_LINE_BYTES_MAX = 1024 * 1024 };
 
-/* Reads one line. Appends the event to `event` (not cleared first) and copies the source to
- * ret_source (NUL-terminated, EVENT_SOURCE_BYTES_MAX + 1 bytes; empty if the line names none).
- * `now_ns` is used where the line has no `time`. STATUS_BAD_INPUT with a detail that names the
- * member or the column. CloudEvents' `id`, unknown members and extensions become attributes
- * (strings, numbers and booleans as text). */
+/* Reads one line. Appends the event to `event` (not cleared first, unchanged on failure) and copies
+ * the source to ret_source (NUL-terminated, EVENT_SOURCE_BYTES_MAX + 1 bytes; empty if the line
+ * names none). `now_ns` is used where the line has no `time`. STATUS_BAD_INPUT with a detail that
+ * names the member or the column; FULL or NO_MEMORY if `event` cannot hold it.
+ *
+ * CloudEvents' `id`, unknown members and extensions become attributes (strings, numbers and
+ * booleans as text; null as if it were not there). `sequence`, `eventid` and `acceptedat` are left
+ * out: they tell of the log that a line was read from. What is appended has passed event_read. */
 MUST_USE enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *event,
                                      char *ret_source, struct detail *ret_detail);
 
 /* One stored MessagePack item as JSON text, appended to `text`: for query --json, status and
- * evidence. Integers beyond ±2^53 become strings; bin becomes a hex string. */
+ * evidence. Integers beyond ±2^53 become strings; bin and ext become a hex string; NaN and infinity
+ * null; bytes that are not UTF-8 U+FFFD; an integer key its digits, any other that is no string its
+ * bytes in hex. FULL, NO_MEMORY, or as mp_skip. */
 MUST_USE enum status json_write_item(struct slice item, struct buffer *text);
 
-/* An accepted record as one CloudEvents line (no newline). */
+/* An accepted record as one CloudEvents line (no newline). Its `id` is the attribute of that name,
+ * else the event id; attributes whose name means something else here are left out. */
 MUST_USE enum status json_write_accepted(uint64_t event_id, uint64_t accepted_at_ns,
                                          struct slice source, uint64_t sequence,
                                          const struct event *event, struct buffer *text);

@@ -17,8 +17,9 @@
 #include "common/base/buffer.h"
 
 enum {
-    MP_DEPTH_MAX = 64,     /* nesting beyond this is malformed */
-    MP_DATA_DEPTH_MAX = 8, /* nesting of maps and arrays in `data`, itself counted as 1 */
+    MP_DEPTH_MAX = 64,            /* nesting beyond this is malformed */
+    MP_DATA_DEPTH_MAX = 8,        /* nesting of maps and arrays in `data`, itself counted as 1 */
+    MP_MAP_PAIRS_MAX = 32 * 1024, /* of one map in `data`; more pairs need more than 64 KiB */
 };
 
 struct mp_reader {
@@ -49,34 +50,88 @@ static inline bool mp_at_end(const struct mp_reader *reader)
 MUST_USE enum status mp_peek(const struct mp_reader *reader, enum mp_type *ret_type);
 
 /* Any integer format that holds a value ≥ 0. */
-MUST_USE enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_value);
+MUST_USE static inline enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_value);
 /* Any integer format whose value fits int64_t. */
 MUST_USE enum status mp_read_int(struct mp_reader *reader, int64_t *ret_value);
 MUST_USE enum status mp_read_bool(struct mp_reader *reader, bool *ret_value);
 /* float 32 or 64. */
 MUST_USE enum status mp_read_float(struct mp_reader *reader, double *ret_value);
 /* A str; its UTF-8 is not checked here. */
-MUST_USE enum status mp_read_text(struct mp_reader *reader, struct slice *ret_text);
+MUST_USE static inline enum status mp_read_text(struct mp_reader *reader, struct slice *ret_text);
 MUST_USE enum status mp_read_bin(struct mp_reader *reader, struct slice *ret_bytes);
 /* A count larger than the bytes left is MALFORMED (each item needs one byte; a map's pair two). */
-MUST_USE enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_count);
-MUST_USE enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pairs);
+MUST_USE static inline enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_count);
+MUST_USE static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pairs);
 /* Moves past nil and says true; any other item stays and says false. */
 bool mp_read_nil(struct mp_reader *reader);
 
 /* Moves past one whole item of any type. MALFORMED only. */
 MUST_USE enum status mp_skip(struct mp_reader *reader);
+/* As mp_skip; on failure fills `ret_detail` (may be NULL) with what is wrong and at which byte from
+ * `origin`. */
+MUST_USE enum status mp_skip_explain(struct mp_reader *reader, const uint8_t *origin,
+                                     struct detail *ret_detail);
 /* As mp_skip, and gives the item's bytes. */
 MUST_USE enum status mp_read_raw(struct mp_reader *reader, struct slice *ret_item);
 
 /* Moves past one map that is fit to be an event's `data`: string keys, no key twice in one map,
- * valid UTF-8 in every string, depth ≤ MP_DATA_DEPTH_MAX, no NaN or infinity, no bin, no ext. On
- * failure fills `ret_detail` (may be NULL) with what is wrong and at which byte from `origin`. Work
- * is O(bytes × depth), whatever the bytes are. */
+ * valid UTF-8 in every string, depth ≤ MP_DATA_DEPTH_MAX, no NaN or infinity, no bin, no ext, at
+ * most MP_MAP_PAIRS_MAX pairs in one map. On failure fills `ret_detail` (may be NULL) with what is
+ * wrong and at which byte from `origin`. Work is O(bytes × depth), whatever the bytes are.
+ * Thread-safe; keeps 256 KiB of scratch per thread, touched only by maps of more than 8 pairs. */
 MUST_USE enum status mp_check_data(struct mp_reader *reader, const uint8_t *origin,
                                    struct detail *ret_detail);
+/* The same for `attributes`: a map of strings to strings. */
+MUST_USE enum status mp_check_attributes(struct mp_reader *reader, const uint8_t *origin,
+                                         struct detail *ret_detail);
 
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool utf8_valid(struct slice text);
+
+/* The four readers that run for every event take the one-byte formats here and leave the others to
+ * the general readers, which must not be called directly. */
+MUST_USE enum status mp_read_uint_any(struct mp_reader *reader, uint64_t *ret_value);
+MUST_USE enum status mp_read_text_any(struct mp_reader *reader, struct slice *ret_text);
+MUST_USE enum status mp_read_array_any(struct mp_reader *reader, uint32_t *ret_count);
+MUST_USE enum status mp_read_map_any(struct mp_reader *reader, uint32_t *ret_pairs);
+
+static inline enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_value)
+{
+    if (reader->at == reader->end || *reader->at >= 0x80)
+        return mp_read_uint_any(reader, ret_value);
+    *ret_value = *reader->at;
+    reader->at++;
+    return STATUS_OK;
+}
+
+static inline enum status mp_read_text(struct mp_reader *reader, struct slice *ret_text)
+{
+    size_t left = (size_t)(reader->end - reader->at);
+    if (left == 0 || (*reader->at & 0xe0) != 0xa0 || left <= (*reader->at & 0x1fu))
+        return mp_read_text_any(reader, ret_text);
+    *ret_text = (struct slice){reader->at + 1, *reader->at & 0x1fu};
+    reader->at += 1 + ret_text->size;
+    return STATUS_OK;
+}
+
+static inline enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_count)
+{
+    size_t left = (size_t)(reader->end - reader->at);
+    if (left == 0 || (*reader->at & 0xf0) != 0x90 || left <= (*reader->at & 0x0fu))
+        return mp_read_array_any(reader, ret_count);
+    *ret_count = *reader->at & 0x0fu;
+    reader->at++;
+    return STATUS_OK;
+}
+
+static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pairs)
+{
+    size_t left = (size_t)(reader->end - reader->at);
+    if (left == 0 || (*reader->at & 0xf0) != 0x80 || left <= 2 * (*reader->at & 0x0fu))
+        return mp_read_map_any(reader, ret_pairs);
+    *ret_pairs = *reader->at & 0x0fu;
+    reader->at++;
+    return STATUS_OK;
+}
 
 #endif

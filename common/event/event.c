@@ -1,0 +1,257 @@
+#include "common/event/event.h"
+
+#include <string.h>
+
+static const char reserved[] = "weir"; /* types and sources that begin so are Weir's own */
+
+static bool is_reserved(struct slice name)
+{
+    size_t size = sizeof reserved - 1;
+    return name.size >= size && memcmp(name.data, reserved, size) == 0;
+}
+
+static bool is_type_byte(uint8_t byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_' ||
+           byte == '.' || byte == '-';
+}
+
+static enum status type_check(struct slice type, const uint8_t *origin, struct detail *ret_detail)
+{
+    if (type.size < 1 || type.size > EVENT_TYPE_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_INVALID, "type: %zu bytes, not 1 to %d", type.size,
+                          EVENT_TYPE_BYTES_MAX);
+    for (size_t i = 0; i < type.size; i++) {
+        if (!is_type_byte(type.data[i]))
+            return detail_set(ret_detail, STATUS_INVALID,
+                              "type: byte 0x%02x at %zu is outside [a-z0-9_.-]", type.data[i],
+                              (size_t)(type.data + i - origin));
+    }
+    if (is_reserved(type))
+        return detail_set(ret_detail, STATUS_INVALID, "type: begins with '%s', which is reserved",
+                          reserved);
+    return STATUS_OK;
+}
+
+static enum status subject_check(struct slice subject, struct detail *ret_detail)
+{
+    if (subject.size < 1 || subject.size > EVENT_SUBJECT_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_INVALID, "subject: %zu bytes, not 1 to %d",
+                          subject.size, EVENT_SUBJECT_BYTES_MAX);
+    if (!utf8_valid(subject))
+        return detail_set(ret_detail, STATUS_INVALID, "subject: not UTF-8");
+    return STATUS_OK;
+}
+
+/* What each element before `data` must be, by the order in which they are read. */
+static const char *const elements[] = {
+    "event: not an array of 5 or 6 elements",
+    "occurred_at: not an integer from 0 to 2^63 - 1",
+    "type: not a string",
+    "subject: not a string",
+    "schema_version: not an integer from 1 to 65535",
+};
+
+static enum status count_read(struct mp_reader *reader, uint32_t *ret_count)
+{
+    struct mp_reader cursor = *reader;
+    uint32_t count;
+    enum status status = mp_read_array(&cursor, &count);
+    if (status != STATUS_OK)
+        return status;
+    if (count != 5 && count != 6)
+        return STATUS_INVALID;
+    *reader = cursor;
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+static enum status uint_read_within(struct mp_reader *reader, uint64_t min, uint64_t max,
+                                    uint64_t *ret_value)
+{
+    struct mp_reader cursor = *reader;
+    uint64_t value;
+    enum status status = mp_read_uint(&cursor, &value);
+    if (status != STATUS_OK)
+        return status;
+    if (value < min || value > max)
+        return STATUS_INVALID;
+    *reader = cursor;
+    *ret_value = value;
+    return STATUS_OK;
+}
+
+/* Reads the elements before `data`; ret_count is the number of elements of the whole event. On
+ * failure the cursor stands at the element that failed and the detail names it. */
+static enum status envelope_read(struct mp_reader *reader, struct event *ret_event,
+                                 uint32_t *ret_count, struct detail *ret_detail)
+{
+    const uint8_t *origin = reader->at;
+    uint64_t schema_version = 0;
+    unsigned element = 0;
+    enum status status = count_read(reader, ret_count);
+    if (status == STATUS_OK) {
+        element++;
+        status = uint_read_within(reader, 0, EVENT_TIME_NS_MAX, &ret_event->occurred_at_ns);
+    }
+    if (status == STATUS_OK) {
+        element++;
+        status = mp_read_text(reader, &ret_event->type);
+    }
+    if (status == STATUS_OK) {
+        element++;
+        status = mp_read_text(reader, &ret_event->subject);
+    }
+    if (status == STATUS_OK) {
+        element++;
+        status = uint_read_within(reader, 1, EVENT_SCHEMA_VERSION_MAX, &schema_version);
+    }
+    if (status != STATUS_OK)
+        return detail_set(ret_detail, status, "%s, at byte %zu", elements[element],
+                          (size_t)(reader->at - origin));
+    ret_event->schema_version = (uint16_t)schema_version;
+    return STATUS_OK;
+}
+
+/* From `start` to the cursor. */
+static struct slice bytes_since(const uint8_t *start, const struct mp_reader *reader)
+{
+    return (struct slice){start, (size_t)(reader->at - start)};
+}
+
+/* One pass over a good event. A bad one fails somewhere with a detail, and event_read finds out
+ * which of its three ways to be bad has precedence. */
+static enum status event_check(struct mp_reader *reader, struct event *ret_event,
+                               struct detail *ret_detail)
+{
+    const uint8_t *origin = reader->at;
+    uint32_t count;
+    enum status status = envelope_read(reader, ret_event, &count, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status = type_check(ret_event->type, origin, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status = subject_check(ret_event->subject, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+
+    const uint8_t *start = reader->at;
+    status = mp_check_data(reader, origin, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    ret_event->data = bytes_since(start, reader);
+
+    start = reader->at;
+    if (count == 6)
+        status = mp_check_attributes(reader, origin, ret_detail);
+    ret_event->attributes = bytes_since(start, reader);
+    ret_event->raw = bytes_since(origin, reader);
+    return status;
+}
+
+static enum status too_large(struct slice raw, struct detail *ret_detail)
+{
+    return detail_set(ret_detail, STATUS_TOO_LARGE, "event: %zu bytes, more than %d", raw.size,
+                      EVENT_BYTES_MAX);
+}
+
+enum status event_read(struct mp_reader *reader, struct event *ret_event, struct slice *ret_raw,
+                       struct detail *ret_detail)
+{
+    struct mp_reader cursor = *reader;
+    struct event event;
+    enum status status = event_check(&cursor, &event, ret_detail);
+    if (status == STATUS_OK && event.raw.size <= EVENT_BYTES_MAX) {
+        *reader = cursor;
+        *ret_event = event;
+        return STATUS_OK;
+    }
+
+    const uint8_t *start = reader->at;
+    status = mp_skip_explain(reader, start, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct slice raw = bytes_since(start, reader);
+    if (ret_raw != NULL)
+        *ret_raw = raw;
+    return raw.size > EVENT_BYTES_MAX ? too_large(raw, ret_detail) : STATUS_INVALID;
+}
+
+enum status event_read_stored(struct mp_reader *reader, struct event *ret_event)
+{
+    struct mp_reader cursor = *reader;
+    struct event event;
+    uint32_t count;
+    enum status status = envelope_read(&cursor, &event, &count, NULL);
+    if (status != STATUS_OK)
+        return status;
+    status = mp_read_raw(&cursor, &event.data);
+    if (status != STATUS_OK)
+        return status;
+    event.attributes = (struct slice){cursor.at, 0};
+    if (count == 6)
+        status = mp_read_raw(&cursor, &event.attributes);
+    if (status != STATUS_OK)
+        return status;
+    event.raw = bytes_since(reader->at, &cursor);
+    *reader = cursor;
+    *ret_event = event;
+    return STATUS_OK;
+}
+
+enum status event_source_check(struct slice source, struct detail *ret_detail)
+{
+    if (source.size < 1 || source.size > EVENT_SOURCE_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_INVALID, "source: %zu bytes, not 1 to %d", source.size,
+                          EVENT_SOURCE_BYTES_MAX);
+    for (size_t i = 0; i < source.size; i++) {
+        if (source.data[i] < '!' || source.data[i] > '~')
+            return detail_set(ret_detail, STATUS_INVALID,
+                              "source: byte 0x%02x at %zu is outside [!-~]", source.data[i], i);
+    }
+    if (is_reserved(source))
+        return detail_set(ret_detail, STATUS_INVALID, "source: begins with '%s', which is reserved",
+                          reserved);
+    return STATUS_OK;
+}
+
+/* Moves from the start of a map to the value of `key`. */
+static enum status map_find(struct mp_reader *reader, struct slice key)
+{
+    enum mp_type type;
+    uint32_t pairs = 0;
+    if (mp_peek(reader, &type) != STATUS_OK || type != MP_MAP)
+        return STATUS_NOT_FOUND;
+    enum status status = mp_read_map(reader, &pairs);
+    for (uint32_t i = 0; status == STATUS_OK && i < pairs; i++) {
+        struct slice name;
+        status = mp_read_text(reader, &name);
+        if (status == STATUS_OK && slice_equal(name, key))
+            return STATUS_OK;
+        if (status == STATUS_OK)
+            status = mp_skip(reader);
+    }
+    return status == STATUS_OK ? STATUS_NOT_FOUND : status;
+}
+
+enum status event_field(struct slice map, struct slice dotted_path, struct mp_reader *ret_value)
+{
+    if (dotted_path.size == 0)
+        return STATUS_NOT_FOUND;
+    struct mp_reader reader = mp_reader_of(map);
+    const uint8_t *step = dotted_path.data;
+    const uint8_t *path_end = step + dotted_path.size;
+    for (;;) {
+        const uint8_t *dot = memchr(step, '.', (size_t)(path_end - step));
+        const uint8_t *step_end = dot != NULL ? dot : path_end;
+        enum status status = map_find(&reader, (struct slice){step, (size_t)(step_end - step)});
+        if (status != STATUS_OK)
+            return status;
+        if (dot == NULL)
+            break;
+        step = dot + 1;
+    }
+    *ret_value = reader;
+    return STATUS_OK;
+}
