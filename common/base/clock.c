@@ -35,7 +35,7 @@ void log_clock_init(struct log_clock *clock, uint64_t wall_ns, uint64_t boot_ns,
 }
 
 /* Log time at a reading of CLOCK_BOOTTIME, without the promise never to decrease. */
-static uint64_t log_time(const struct log_clock *clock, uint64_t boot_ns)
+uint64_t log_clock_at(const struct log_clock *clock, uint64_t boot_ns)
 {
     uint64_t elapsed_ns = boot_ns > clock->boot_start_ns ? boot_ns - clock->boot_start_ns : 0;
     return clock->anchor_ns + elapsed_ns;
@@ -43,7 +43,7 @@ static uint64_t log_time(const struct log_clock *clock, uint64_t boot_ns)
 
 uint64_t log_clock_stamp(struct log_clock *clock, uint64_t boot_ns)
 {
-    uint64_t now_ns = log_time(clock, boot_ns);
+    uint64_t now_ns = log_clock_at(clock, boot_ns);
     if (now_ns > clock->last_stamp_ns)
         clock->last_stamp_ns = now_ns;
     return clock->last_stamp_ns;
@@ -51,7 +51,7 @@ uint64_t log_clock_stamp(struct log_clock *clock, uint64_t boot_ns)
 
 int64_t log_clock_wall_step(const struct log_clock *clock, uint64_t wall_ns, uint64_t boot_ns)
 {
-    uint64_t log_ns = log_time(clock, boot_ns);
+    uint64_t log_ns = log_clock_at(clock, boot_ns);
     uint64_t distance_ns = wall_ns > log_ns ? wall_ns - log_ns : log_ns - wall_ns;
     if (distance_ns > INT64_MAX)
         distance_ns = INT64_MAX;

@@ -30,6 +30,8 @@ void log_clock_init(struct log_clock *clock, uint64_t wall_ns, uint64_t boot_ns,
                     uint64_t last_stamp_ns);
 /* The stamp for a reading of CLOCK_BOOTTIME; never less than the one before. */
 uint64_t log_clock_stamp(struct log_clock *clock, uint64_t boot_ns);
+/* Log time at a reading of CLOCK_BOOTTIME, without giving out a stamp: for any thread. */
+uint64_t log_clock_at(const struct log_clock *clock, uint64_t boot_ns);
 /* How far the wall clock has been stepped since the start: wall − log time, signed ns. */
 int64_t log_clock_wall_step(const struct log_clock *clock, uint64_t wall_ns, uint64_t boot_ns);
 

@@ -64,3 +64,12 @@ enum status detail_set(struct detail *detail, enum status status, const char *fo
     va_end(arguments);
     return status;
 }
+
+void detail_write(struct detail *detail, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (vsnprintf(detail->text, sizeof detail->text, format, arguments) < 0)
+        detail->text[0] = '\0';
+    va_end(arguments);
+}

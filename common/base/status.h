@@ -72,4 +72,7 @@ enum exit_code status_exit_code(enum status status);
 MUST_USE enum status detail_set(struct detail *detail, enum status status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* Writes the line without a status. */
+void detail_write(struct detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
+
 #endif

@@ -1,0 +1,284 @@
+#include "processor/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/logger.h"
+#include "common/event/codec.h"
+#include "common/wire/control.h"
+#include "processor/report.h"
+
+enum {
+    REPLY_BYTES_MAX = 512 * 1024,
+    REQUESTS_PER_TURN_MAX = 64,
+    BODY_BYTES_MAX = REPLAY_BODY_BYTES_MAX + BATCH_BYTES_MAX,
+};
+
+struct control {
+    struct service *service;
+    struct socket *socket;
+    struct reader *reader;
+    struct frame frame;
+    struct buffer reply;  /* scratch */
+    struct buffer body;   /* scratch: records of a replay */
+    uint32_t hellos_out;  /* with the core or the commit thread */
+    struct detail damage; /* what a replay found damaged; "" for nothing */
+};
+
+struct control *control_new(struct service *service, struct socket *socket, struct reader *reader)
+{
+    struct control *control = calloc(1, sizeof *control);
+    if (control == NULL)
+        return NULL;
+    control->service = service;
+    control->socket = socket;
+    control->reader = reader;
+    frame_init(&control->frame);
+    buffer_init(&control->reply, REPLY_BYTES_MAX);
+    buffer_init(&control->body, BODY_BYTES_MAX);
+    return control;
+}
+
+void control_destroy(struct control **control)
+{
+    if (*control == NULL)
+        return;
+    reader_destroy(&(*control)->reader);
+    frame_fini(&(*control)->frame);
+    buffer_fini(&(*control)->reply);
+    buffer_fini(&(*control)->body);
+    free(*control);
+    *control = NULL;
+}
+
+/* ---- replies
+ * ----------------------------------------------------------------------------------------- */
+
+/* Sends what stands in `reply` (and `body`). A peer that is gone or does not read loses it; it asks
+ * again. */
+static void reply_send(struct control *control, const struct envelope *envelope, bool with_body)
+{
+    if (control->reply.status != STATUS_OK) {
+        buffer_clear(&control->reply);
+        control_error_write(&control->reply, CONTROL_CODE_UNAVAILABLE, "the reply has no room");
+        with_body = false;
+    }
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < envelope->count && status == STATUS_OK; i++)
+        status = socket_send(control->socket,
+                             (struct slice){envelope->frames[i], envelope->sizes[i]}, true);
+    if (status == STATUS_OK)
+        status = socket_send(control->socket, buffer_slice(&control->reply), with_body);
+    if (status == STATUS_OK && with_body)
+        status = socket_send(control->socket, buffer_slice(&control->body), false);
+    if (status != STATUS_OK)
+        counter_add(&control->service->counters.publish_failures, 1);
+}
+
+static void reply_error(struct control *control, const struct envelope *envelope,
+                        enum control_code code, const struct detail *detail)
+{
+    buffer_clear(&control->reply);
+    control_error_write(&control->reply, code, detail->text);
+    reply_send(control, envelope, false);
+}
+
+static void reply_refusal(struct control *control, const struct envelope *envelope,
+                          enum control_code code, const char *text)
+{
+    struct detail detail;
+    detail_write(&detail, "%s", text);
+    reply_error(control, envelope, code, &detail);
+}
+
+static void reply_failure(struct control *control, const struct envelope *envelope,
+                          enum status status, const struct detail *detail)
+{
+    enum control_code code = status == STATUS_GONE ? CONTROL_CODE_GONE : CONTROL_CODE_UNAVAILABLE;
+    if (status == STATUS_DAMAGED || status == STATUS_IO) {
+        log_error("a replay met damage", "what=\"%s\"", detail->text);
+        control->damage = *detail;
+    }
+    reply_error(control, envelope, code, detail);
+}
+
+/* ---- verbs
+ * ------------------------------------------------------------------------------------------- */
+
+static void hello_answer(struct control *control, struct hello_call *call)
+{
+    if (call->status == STATUS_OK) {
+        struct hello_reply reply = {.log_id = control->service->log_id,
+                                    .epoch = call->epoch,
+                                    .last_sequence = call->last_sequence};
+        buffer_clear(&control->reply);
+        hello_reply_write(&control->reply, &reply);
+        reply_send(control, &call->envelope, false);
+    } else {
+        reply_error(control, &call->envelope, CONTROL_CODE_UNAVAILABLE, &call->detail);
+    }
+    free(call);
+}
+
+static void hello(struct control *control, const struct envelope *envelope, struct slice source)
+{
+    struct hello_call *call = calloc(1, sizeof *call);
+    if (call == NULL) {
+        reply_refusal(control, envelope, CONTROL_CODE_UNAVAILABLE, "out of memory");
+        return;
+    }
+    call->envelope = *envelope;
+    memcpy(call->source, source.data, source.size);
+    call->source_size = (uint32_t)source.size;
+    if (control->hellos_out >= HELLOS_WAITING_MAX ||
+        queue_try_push(control->service->to_core, call) != STATUS_OK) {
+        call->status = detail_set(&call->detail, STATUS_UNAVAILABLE,
+                                  "%d hellos are waiting already: ask again", HELLOS_WAITING_MAX);
+        hello_answer(control, call);
+        return;
+    }
+    control->hellos_out++;
+}
+
+static void replay(struct control *control, const struct envelope *envelope,
+                   const struct control_request *request)
+{
+    struct durable durable = log_durable(control->service->log);
+    struct replay_reply reply = {.log_id = control->service->log_id};
+    struct detail detail;
+    buffer_clear(&control->body);
+    enum status status = reader_replay(control->reader, &durable, request->stream, request->from,
+                                       request->max, &control->body, &reply, &detail);
+    if (status != STATUS_OK) {
+        reply_failure(control, envelope, status, &detail);
+        return;
+    }
+    buffer_clear(&control->reply);
+    replay_reply_write(&control->reply, &reply);
+    reply_send(control, envelope, true);
+}
+
+static void seek(struct control *control, const struct envelope *envelope,
+                 const struct control_request *request)
+{
+    struct durable durable = log_durable(control->service->log);
+    struct detail detail;
+    uint64_t id;
+    enum status status =
+        reader_seek(control->reader, &durable, request->stream, request->time_ns, &id, &detail);
+    if (status != STATUS_OK) {
+        reply_failure(control, envelope, status, &detail);
+        return;
+    }
+    buffer_clear(&control->reply);
+    control_ok_write(&control->reply, 1);
+    codec_uint(&control->reply, id);
+    reply_send(control, envelope, false);
+}
+
+static void status_tell(struct control *control, const struct envelope *envelope)
+{
+    buffer_clear(&control->reply);
+    control_ok_write(&control->reply, 1);
+    report_status(control->service, control->damage.text, &control->reply);
+    reply_send(control, envelope, false);
+}
+
+static void answer(struct control *control, const struct envelope *envelope, struct slice frame)
+{
+    struct control_request request;
+    enum control_code code;
+    struct detail detail;
+    if (control_request_read(frame, &request, &code, &detail) != STATUS_OK) {
+        reply_error(control, envelope, code, &detail);
+        return;
+    }
+    switch (request.verb) {
+    case CONTROL_HELLO:
+        hello(control, envelope, request.source);
+        break;
+    case CONTROL_REPLAY:
+        replay(control, envelope, &request);
+        break;
+    case CONTROL_SEEK:
+        seek(control, envelope, &request);
+        break;
+    case CONTROL_STATUS:
+        status_tell(control, envelope);
+        break;
+    case CONTROL_POLICY_GET:
+    case CONTROL_POLICY_SET:
+    case CONTROL_EXPLAIN:
+        reply_refusal(control, envelope, CONTROL_CODE_UNSUPPORTED,
+                      "this processor does not answer it yet");
+        break;
+    case CONTROL_VIEWS:
+    case CONTROL_VIEW:
+        reply_refusal(control, envelope, CONTROL_CODE_UNKNOWN_VERB,
+                      "views are asked of a projector, at its query socket");
+        break;
+    }
+}
+
+/* ---- requests
+ * --------------------------------------------------------------------------------------------- */
+
+/* Keeps a frame for the way back: the peer's identity, then up to CONTROL_ECHO_FRAMES_MAX of its
+ * own. */
+static bool envelope_keep(struct envelope *envelope, struct slice frame)
+{
+    size_t bytes_max = envelope->count == 0 ? ENVELOPE_FRAME_BYTES_MAX : CONTROL_ECHO_BYTES_MAX;
+    if (envelope->count == ENVELOPE_FRAMES_MAX || frame.size > bytes_max)
+        return false;
+    if (frame.size > 0)
+        memcpy(envelope->frames[envelope->count], frame.data, frame.size);
+    envelope->sizes[envelope->count++] = (uint8_t)frame.size;
+    return true;
+}
+
+/* Takes one request; false when none is waiting. The frame before the last are the envelope. */
+static bool request_take(struct control *control)
+{
+    struct envelope envelope = {0};
+    if (socket_receive(control->socket, &control->frame) != STATUS_OK)
+        return false;
+    while (frame_more(&control->frame)) {
+        if (!envelope_keep(&envelope, frame_slice(&control->frame))) {
+            socket_discard_rest(control->socket, &control->frame);
+            reply_refusal(control, &envelope, CONTROL_CODE_BAD_REQUEST,
+                          "at most 4 frames of at most 64 bytes before the request");
+            return true;
+        }
+        if (socket_receive(control->socket, &control->frame) != STATUS_OK)
+            return true;
+    }
+    if (envelope.count > 0)
+        answer(control, &envelope, frame_slice(&control->frame));
+    return true;
+}
+
+static void hellos_answer(struct control *control)
+{
+    void *call;
+    while (queue_pop(control->service->to_control, &call, 1, 0) == 1) {
+        control->hellos_out--;
+        hello_answer(control, call);
+    }
+}
+
+void control_run(struct control *control, int stop_fd)
+{
+    struct socket_wait items[] = {{.fd = queue_descriptor(control->service->to_control)},
+                                  {.fd = stop_fd},
+                                  {.socket = control->socket}};
+    for (;;) {
+        enum status status = socket_wait(items, 3, -1);
+        if (status != STATUS_OK && status != STATUS_INTERRUPTED)
+            break;
+        hellos_answer(control);
+        if (items[1].ready)
+            break;
+        for (int i = 0; i < REQUESTS_PER_TURN_MAX && request_take(control); i++)
+            ;
+    }
+}

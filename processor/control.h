@@ -1,0 +1,23 @@
+/* control: the thread behind the `control` socket: hello (through the core), replay, seek, status.
+ *
+ * It answers from the durable part of the log only, with a reader of its own. Any bytes get a reply
+ * or are dropped; none abort. One request costs at most one megabyte of reading, so a busy reader
+ * cannot starve the others for long.
+ */
+#ifndef WEIR_PROCESSOR_CONTROL_H
+#define WEIR_PROCESSOR_CONTROL_H
+
+#include "common/wire/socket.h"
+#include "processor/service.h"
+#include "processor/store/reader.h"
+
+struct control;
+
+/* The socket is the bound ROUTER socket; takes over the reader. NULL when out of memory. */
+struct control *control_new(struct service *service, struct socket *socket, struct reader *reader);
+void control_destroy(struct control **control);
+
+/* Runs until stop_fd is readable and every hello that the core took has been answered. */
+void control_run(struct control *control, int stop_fd);
+
+#endif

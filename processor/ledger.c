@@ -1,0 +1,294 @@
+#include "processor/ledger.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/event/codec.h"
+#include "processor/store/source_record.h"
+
+enum {
+    REDIRECT_EVERY_NS = 100 * 1000 * 1000, /* one gap or fenced answer per source and this time */
+    SOURCE_RECORD_BYTES_MAX = 1 + 2 + EVENT_SOURCE_BYTES_MAX + 9 + 9 + 5, /* without its runs */
+    RUN_BYTES_MAX = 2 * CODEC_UINT_BYTES_MAX,
+    ACK_REFUSALS_BYTES_MAX = ACK_REFUSALS_MAX * 160,
+    ACK_FRAME_BYTES_MAX = ACK_REFUSALS_BYTES_MAX + 256,
+    UNTOUCHED = UINT32_MAX,
+};
+
+/* What this batch did for one source. Entries are reused from batch to batch with their memory. */
+struct touched {
+    uint32_t source;
+    uint64_t ack_first; /* first sequence of the ack being built; 0: none decided yet */
+    uint64_t last;      /* newest sequence used in this batch; 0: none */
+    struct buffer refusals;
+    uint32_t refusal_count;
+    struct refused_run *runs;
+    uint32_t run_count, run_capacity;
+};
+
+/* Kept per source from batch to batch. */
+struct note {
+    uint32_t touched;          /* index into touched, or UNTOUCHED */
+    uint64_t redirected_at_ns; /* the last gap or fenced answer */
+};
+
+struct ledger {
+    struct log_id log_id;
+    struct note *notes; /* by source slot */
+    uint32_t note_count;
+    struct touched *touched;
+    uint32_t touched_count, touched_capacity;
+    uint64_t run_total;                 /* over all touched */
+    uint64_t stranger_redirected_at_ns; /* the allowance of unknown sources */
+    struct buffer frame;                /* scratch for one ack */
+    struct buffer refusals;             /* scratch for the ack of a resend */
+};
+
+struct ledger *ledger_new(const struct log_id *log_id)
+{
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    if (ledger == NULL)
+        return NULL;
+    ledger->log_id = *log_id;
+    buffer_init(&ledger->frame, ACK_FRAME_BYTES_MAX);
+    buffer_init(&ledger->refusals, ACK_REFUSALS_BYTES_MAX);
+    return ledger;
+}
+
+void ledger_destroy(struct ledger **ledger)
+{
+    if (*ledger == NULL)
+        return;
+    for (uint32_t i = 0; i < (*ledger)->touched_capacity; i++) {
+        buffer_fini(&(*ledger)->touched[i].refusals);
+        free((*ledger)->touched[i].runs);
+    }
+    free((*ledger)->touched);
+    free((*ledger)->notes);
+    buffer_fini(&(*ledger)->frame);
+    buffer_fini(&(*ledger)->refusals);
+    free(*ledger);
+    *ledger = NULL;
+}
+
+static enum status notes_reach(struct ledger *ledger, uint32_t source)
+{
+    if (source < ledger->note_count)
+        return STATUS_OK;
+    uint32_t count = ledger->note_count == 0 ? 64 : ledger->note_count;
+    while (count <= source)
+        count *= 2;
+    struct note *notes = realloc(ledger->notes, count * sizeof *notes);
+    if (notes == NULL)
+        return STATUS_NO_MEMORY;
+    for (uint32_t i = ledger->note_count; i < count; i++)
+        notes[i] = (struct note){.touched = UNTOUCHED};
+    ledger->notes = notes;
+    ledger->note_count = count;
+    return STATUS_OK;
+}
+
+static enum status touched_reach(struct ledger *ledger)
+{
+    if (ledger->touched_count < ledger->touched_capacity)
+        return STATUS_OK;
+    uint32_t capacity = ledger->touched_capacity == 0 ? 16 : 2 * ledger->touched_capacity;
+    struct touched *touched = realloc(ledger->touched, capacity * sizeof *touched);
+    if (touched == NULL)
+        return STATUS_NO_MEMORY;
+    for (uint32_t i = ledger->touched_capacity; i < capacity; i++) {
+        touched[i] = (struct touched){0};
+        buffer_init(&touched[i].refusals, ACK_REFUSALS_BYTES_MAX);
+    }
+    ledger->touched = touched;
+    ledger->touched_capacity = capacity;
+    return STATUS_OK;
+}
+
+enum status ledger_touch(struct ledger *ledger, const struct state *state, uint32_t source)
+{
+    assert(source < state_source_count(state));
+    if (notes_reach(ledger, source) != STATUS_OK || touched_reach(ledger) != STATUS_OK)
+        return STATUS_NO_MEMORY;
+    if (ledger->notes[source].touched != UNTOUCHED)
+        return STATUS_OK;
+    ledger->notes[source].touched = ledger->touched_count;
+    struct touched *touched = &ledger->touched[ledger->touched_count++];
+    touched->source = source;
+    touched->ack_first = 0;
+    touched->last = 0;
+    touched->refusal_count = 0;
+    touched->run_count = 0;
+    buffer_clear(&touched->refusals);
+    return STATUS_OK;
+}
+
+static struct touched *touched_of(struct ledger *ledger, uint32_t source)
+{
+    assert(source < ledger->note_count && ledger->notes[source].touched != UNTOUCHED);
+    return &ledger->touched[ledger->notes[source].touched];
+}
+
+static void touched_use(struct touched *touched, uint64_t sequence)
+{
+    if (touched->ack_first == 0)
+        touched->ack_first = sequence;
+    touched->last = sequence;
+}
+
+void ledger_accept(struct ledger *ledger, uint32_t source, uint64_t sequence)
+{
+    touched_use(touched_of(ledger, source), sequence);
+}
+
+static enum status runs_add(struct ledger *ledger, struct touched *touched, uint64_t first,
+                            uint64_t count)
+{
+    if (touched->run_count > 0) {
+        struct refused_run *last = &touched->runs[touched->run_count - 1];
+        if (last->first + last->count == first) {
+            last->count += count;
+            return STATUS_OK;
+        }
+    }
+    if (touched->run_count == touched->run_capacity) {
+        uint32_t capacity = touched->run_capacity == 0 ? 16 : 2 * touched->run_capacity;
+        struct refused_run *runs = realloc(touched->runs, capacity * sizeof *runs);
+        if (runs == NULL)
+            return STATUS_NO_MEMORY;
+        touched->runs = runs;
+        touched->run_capacity = capacity;
+    }
+    touched->runs[touched->run_count++] = (struct refused_run){first, count};
+    ledger->run_total++;
+    return STATUS_OK;
+}
+
+static void ack_emit(struct ledger *ledger, struct batch *batch, struct ack *ack)
+{
+    ack->log_id = ledger->log_id;
+    buffer_clear(&ledger->frame);
+    ack_write(&ledger->frame, ack);
+    if (ledger->frame.status == STATUS_OK)
+        batch_ack_add(batch, ack->source, buffer_slice(&ledger->frame));
+}
+
+/* The ack of what was decided since the last one. */
+static void touched_ack(struct ledger *ledger, struct batch *batch, const struct state *state,
+                        struct touched *touched)
+{
+    if (touched->ack_first == 0)
+        return;
+    struct source_info info = state_source(state, touched->source);
+    struct ack ack = {.source = info.name,
+                      .epoch = info.epoch,
+                      .first_sequence = touched->ack_first,
+                      .last_sequence = touched->last,
+                      .status = ACK_OK,
+                      .refusal_count = touched->refusal_count,
+                      .refusals = buffer_slice(&touched->refusals)};
+    ack_emit(ledger, batch, &ack);
+    touched->ack_first = 0;
+    touched->refusal_count = 0;
+    buffer_clear(&touched->refusals);
+}
+
+enum status ledger_refuse(struct ledger *ledger, struct batch *batch, const struct state *state,
+                          uint32_t source, const struct refusal *refusal, uint64_t count)
+{
+    struct touched *touched = touched_of(ledger, source);
+    struct refusal each = *refusal;
+    for (uint64_t i = 0; i < count; i++) {
+        each.sequence = refusal->sequence + i;
+        refusal_write(&touched->refusals, &each);
+        touched->refusal_count++;
+        touched_use(touched, each.sequence);
+        if (touched->refusal_count == ACK_REFUSALS_MAX)
+            touched_ack(ledger, batch, state, touched);
+    }
+    return runs_add(ledger, touched, refusal->sequence, count);
+}
+
+static void resend_ack(struct ledger *ledger, struct batch *batch, struct ack *ack)
+{
+    ack->refusals = buffer_slice(&ledger->refusals);
+    ack_emit(ledger, batch, ack);
+    ack->first_sequence = ack->last_sequence + 1;
+    ack->refusal_count = 0;
+    buffer_clear(&ledger->refusals);
+}
+
+/* Acks first … last with one status; splits where an ack has all the refusals it may hold. */
+void ledger_resend(struct ledger *ledger, struct batch *batch, const struct state *state,
+                   uint32_t source, uint64_t first, uint64_t last)
+{
+    struct source_info info = state_source(state, source);
+    struct ack ack = {.source = info.name, .epoch = info.epoch, .first_sequence = first};
+    buffer_clear(&ledger->refusals);
+    for (uint64_t sequence = first;; sequence++) {
+        enum verdict verdict = state_verdict(state, source, sequence);
+        ack.status = verdict == VERDICT_FORGOTTEN ? ACK_FORGOTTEN : ACK_OK;
+        ack.last_sequence = sequence;
+        if (verdict == VERDICT_REFUSED) {
+            struct refusal refusal = {.sequence = sequence, .retry_after_ns = RECORD_NEVER};
+            refusal_write(&ledger->refusals, &refusal);
+            ack.refusal_count++;
+        }
+        if (sequence == last)
+            break;
+        bool forgotten_ends = verdict == VERDICT_FORGOTTEN &&
+                              state_verdict(state, source, sequence + 1) != VERDICT_FORGOTTEN;
+        if (forgotten_ends || ack.refusal_count == ACK_REFUSALS_MAX)
+            resend_ack(ledger, batch, &ack);
+    }
+    resend_ack(ledger, batch, &ack);
+}
+
+static uint64_t *redirected_at(struct ledger *ledger, uint32_t source)
+{
+    if (source == SOURCE_NONE || notes_reach(ledger, source) != STATUS_OK)
+        return &ledger->stranger_redirected_at_ns;
+    return &ledger->notes[source].redirected_at_ns;
+}
+
+void ledger_redirect(struct ledger *ledger, struct batch *batch, const struct state *state,
+                     const struct redirect *redirect, uint64_t now_ns)
+{
+    uint64_t *at_ns = redirected_at(ledger, redirect->source);
+    if (*at_ns != 0 && now_ns - *at_ns < REDIRECT_EVERY_NS)
+        return;
+    *at_ns = now_ns;
+    struct source_info info = {.name = redirect->name};
+    if (redirect->source != SOURCE_NONE) {
+        info = state_source(state, redirect->source);
+        /* What this batch decided is told first, so that the answer joins on to it. */
+        if (ledger->notes[redirect->source].touched != UNTOUCHED)
+            touched_ack(ledger, batch, state, touched_of(ledger, redirect->source));
+    }
+    struct ack ack = {.source = redirect->name,
+                      .epoch = info.epoch,
+                      .first_sequence = info.last_sequence + 1,
+                      .last_sequence = info.last_sequence,
+                      .status = redirect->status};
+    ack_emit(ledger, batch, &ack);
+}
+
+size_t ledger_source_bytes(const struct ledger *ledger)
+{
+    return ledger->touched_count * (size_t)SOURCE_RECORD_BYTES_MAX +
+           (size_t)ledger->run_total * RUN_BYTES_MAX;
+}
+
+void ledger_close(struct ledger *ledger, struct batch *batch, const struct state *state)
+{
+    for (uint32_t i = 0; i < ledger->touched_count; i++) {
+        struct touched *touched = &ledger->touched[i];
+        struct source_info info = state_source(state, touched->source);
+        source_record_write(&batch->sources, info.name, info.epoch, info.last_sequence,
+                            touched->runs, touched->run_count);
+        touched_ack(ledger, batch, state, touched);
+        ledger->notes[touched->source].touched = UNTOUCHED;
+    }
+    ledger->touched_count = 0;
+    ledger->run_total = 0;
+}

@@ -1,0 +1,11 @@
+#include "common/app/options.h"
+#include "processor/run.h"
+
+int main(int argc, char **argv)
+{
+    static const struct program_command commands[] = {
+        {"run", "take events in, limit, log and publish them", run_main},
+    };
+    return program_main("weir-processor", "the durable admission gate: it alone owns the state",
+                        commands, sizeof commands / sizeof commands[0], argc, argv);
+}

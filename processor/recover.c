@@ -1,0 +1,315 @@
+#include "processor/recover.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "processor/core/admission.h"
+
+/* A source that the batch at hand touched, and how far its refused sequences have been applied. */
+struct returning {
+    uint32_t source;
+    uint64_t last_sequence;
+    struct refused_run run; /* the next one; count 0: none left */
+    uint32_t runs_left;     /* in the reader */
+    struct mp_reader runs;
+};
+
+struct recovery {
+    struct state *state;
+    struct genesis genesis;
+    char policy_text[POLICY_TEXT_BYTES_MAX];
+    struct hash_seed seed;
+    struct returning *returning; /* the batch's sources */
+    uint32_t returning_count, returning_capacity;
+    uint32_t *returning_of; /* source slot → index into returning, for this batch */
+    uint32_t returning_of_count;
+    struct candidate candidate;
+    struct decision decision;
+};
+
+struct recovery *recovery_new(void)
+{
+    struct recovery *recovery = calloc(1, sizeof *recovery);
+    if (recovery != NULL)
+        hash_seed_random(&recovery->seed);
+    return recovery;
+}
+
+void recovery_destroy(struct recovery **recovery)
+{
+    if (*recovery == NULL)
+        return;
+    state_destroy(&(*recovery)->state);
+    free((*recovery)->returning);
+    free((*recovery)->returning_of);
+    free(*recovery);
+    *recovery = NULL;
+}
+
+struct state *recovery_take_state(struct recovery *recovery)
+{
+    struct state *state = recovery->state;
+    recovery->state = NULL;
+    return state;
+}
+
+const struct genesis *recovery_genesis(const struct recovery *recovery)
+{
+    return &recovery->genesis;
+}
+
+static enum status genesis_visit(struct recovery *recovery, const struct batch_view *batch,
+                                 struct detail *ret_detail)
+{
+    struct genesis genesis;
+    if (genesis_read(batch->sources, &genesis) != STATUS_OK ||
+        genesis.policy_text.size >= sizeof recovery->policy_text)
+        return detail_set(ret_detail, STATUS_DAMAGED, "the log's genesis record cannot be read");
+    memcpy(recovery->policy_text, genesis.policy_text.data, genesis.policy_text.size);
+    recovery->policy_text[genesis.policy_text.size] = '\0';
+    recovery->genesis = genesis;
+    recovery->genesis.policy_text = slice_of_text(recovery->policy_text);
+    struct policy_set *policies = calloc(1, sizeof *policies);
+    if (policies == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    enum status status =
+        policy_set_parse(recovery->policy_text, "the log's genesis", policies, ret_detail);
+    if (status == STATUS_OK) {
+        recovery->state = state_new(policies, &recovery->seed);
+        if (recovery->state == NULL)
+            status = detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    }
+    free(policies);
+    return status;
+}
+
+static enum status apply(struct recovery *recovery, struct detail *ret_detail)
+{
+    if (state_apply(recovery->state, &recovery->decision) == STATUS_OK)
+        return STATUS_OK;
+    return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory while folding the log");
+}
+
+static enum status impossible(const struct batch_view *batch, const char *what,
+                              struct detail *ret_detail)
+{
+    return detail_set(ret_detail, STATUS_DAMAGED, "batch %" PRIu64 ": %s", batch->header.number,
+                      what);
+}
+
+/* ---- the sources of a batch
+ * -------------------------------------------------------------------------- */
+
+static enum status returning_reach(struct recovery *recovery, uint32_t source)
+{
+    if (recovery->returning_count == recovery->returning_capacity) {
+        uint32_t capacity =
+            recovery->returning_capacity == 0 ? 64 : 2 * recovery->returning_capacity;
+        void *grown = realloc(recovery->returning, capacity * sizeof *recovery->returning);
+        if (grown == NULL)
+            return STATUS_NO_MEMORY;
+        recovery->returning = grown;
+        recovery->returning_capacity = capacity;
+    }
+    if (source >= recovery->returning_of_count) {
+        uint32_t count = source < 64 ? 128 : 2 * source;
+        void *grown = realloc(recovery->returning_of, count * sizeof *recovery->returning_of);
+        if (grown == NULL)
+            return STATUS_NO_MEMORY;
+        recovery->returning_of = grown;
+        for (uint32_t i = recovery->returning_of_count; i < count; i++)
+            recovery->returning_of[i] = UINT32_MAX;
+        recovery->returning_of_count = count;
+    }
+    return STATUS_OK;
+}
+
+static enum status run_advance(struct returning *returning)
+{
+    returning->run.count = 0;
+    if (returning->runs_left == 0)
+        return STATUS_OK;
+    returning->runs_left--;
+    return refused_run_read(&returning->runs, &returning->run);
+}
+
+static enum status source_enter(struct recovery *recovery, const struct batch_view *batch,
+                                const struct source_record *record, struct detail *ret_detail)
+{
+    uint32_t source = state_find_source(recovery->state, record->source);
+    if (source == SOURCE_NONE || state_source(recovery->state, source).epoch < record->epoch) {
+        recovery->decision = (struct decision){.kind = DECISION_HELLO,
+                                               .time_ns = batch->header.first_time_ns,
+                                               .source = source,
+                                               .name = record->source,
+                                               .epoch = record->epoch};
+        enum status status = apply(recovery, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        source = state_find_source(recovery->state, record->source);
+    }
+    if (returning_reach(recovery, source) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory while folding the log");
+    recovery->returning_of[source] = recovery->returning_count;
+    struct returning *returning = &recovery->returning[recovery->returning_count++];
+    *returning = (struct returning){.source = source,
+                                    .last_sequence = record->last_sequence,
+                                    .runs_left = record->run_count,
+                                    .runs = record->runs};
+    if (run_advance(returning) != STATUS_OK)
+        return impossible(batch, "a source record cannot be read", ret_detail);
+    return STATUS_OK;
+}
+
+static enum status sources_enter(struct recovery *recovery, const struct batch_view *batch,
+                                 struct detail *ret_detail)
+{
+    struct mp_reader reader = mp_reader_of(batch->sources);
+    while (!mp_at_end(&reader)) {
+        struct source_record record;
+        if (source_record_read(&reader, &record) != STATUS_OK)
+            return impossible(batch, "a source record cannot be read", ret_detail);
+        enum status status = source_enter(recovery, batch, &record, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* Applies the refusals of a source that come before `sequence`. */
+static enum status refusals_apply(struct recovery *recovery, const struct batch_view *batch,
+                                  struct returning *returning, uint64_t sequence,
+                                  struct detail *ret_detail)
+{
+    while (returning->run.count > 0 && returning->run.first < sequence) {
+        uint64_t last = state_source(recovery->state, returning->source).last_sequence;
+        if (returning->run.first != last + 1)
+            return impossible(batch, "a refused sequence is not the next", ret_detail);
+        admission_refuse(recovery->state, returning->source, returning->run.first,
+                         returning->run.count, REASON_RATE_LIMITED, batch->header.first_time_ns,
+                         &recovery->decision);
+        enum status status = apply(recovery, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        if (run_advance(returning) != STATUS_OK)
+            return impossible(batch, "a source record cannot be read", ret_detail);
+    }
+    return STATUS_OK;
+}
+
+static enum status sources_leave(struct recovery *recovery, const struct batch_view *batch,
+                                 struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < recovery->returning_count && status == STATUS_OK; i++) {
+        struct returning *returning = &recovery->returning[i];
+        status = refusals_apply(recovery, batch, returning, UINT64_MAX, ret_detail);
+        if (status == STATUS_OK && state_source(recovery->state, returning->source).last_sequence !=
+                                       returning->last_sequence)
+            status = impossible(batch, "a source's sequences do not add up", ret_detail);
+        recovery->returning_of[returning->source] = UINT32_MAX;
+    }
+    recovery->returning_count = 0;
+    return status;
+}
+
+/* ---- the accepted events of a batch
+ * ------------------------------------------------------------------- */
+
+static enum status sequence_expect(struct recovery *recovery, const struct batch_view *batch,
+                                   const struct accepted_record *record, struct detail *ret_detail)
+{
+    uint32_t source = state_find_source(recovery->state, record->source);
+    if (source == SOURCE_NONE || source >= recovery->returning_of_count ||
+        recovery->returning_of[source] == UINT32_MAX)
+        return impossible(batch, "an accepted event's source is not in the batch", ret_detail);
+    struct returning *returning = &recovery->returning[recovery->returning_of[source]];
+    enum status status = refusals_apply(recovery, batch, returning, record->sequence, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (state_source(recovery->state, source).last_sequence + 1 != record->sequence)
+        return impossible(batch, "an accepted sequence is not the next", ret_detail);
+    recovery->candidate.source = source;
+    return STATUS_OK;
+}
+
+static enum status accepted_apply(struct recovery *recovery, const struct batch_view *batch,
+                                  const struct accepted_record *record, struct detail *ret_detail)
+{
+    struct candidate *candidate = &recovery->candidate;
+    candidate->event = record->event;
+    candidate->source_name = record->source;
+    candidate->sequence = record->sequence;
+    candidate->source = SOURCE_NONE;
+    if (record->event_id != state_position(recovery->state).last_event_id + 1)
+        return impossible(batch, "an event id is not the next", ret_detail);
+    if (record->sequence != 0) {
+        enum status status = sequence_expect(recovery, batch, record, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    admission_prepare(recovery->state, candidate);
+    admission_recorded(recovery->state, candidate, record->accepted_at_ns, &recovery->decision);
+    return apply(recovery, ret_detail);
+}
+
+static enum status accepted_visit(struct recovery *recovery, const struct batch_view *batch,
+                                  struct detail *ret_detail)
+{
+    struct mp_reader reader = mp_reader_of(batch->accepted);
+    while (!mp_at_end(&reader)) {
+        struct accepted_record record;
+        if (accepted_record_read(&reader, &record) != STATUS_OK)
+            return impossible(batch, "an accepted record cannot be read", ret_detail);
+        enum status status = accepted_apply(recovery, batch, &record, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status rejected_visit(struct recovery *recovery, const struct batch_view *batch,
+                                  struct detail *ret_detail)
+{
+    if (batch->header.rejection_count == 0)
+        return STATUS_OK;
+    recovery->decision = (struct decision){.kind = DECISION_RECORDED,
+                                           .time_ns = batch->header.last_time_ns,
+                                           .count = batch->header.rejection_count};
+    return apply(recovery, ret_detail);
+}
+
+static enum status ordinary_visit(struct recovery *recovery, const struct batch_view *batch,
+                                  struct detail *ret_detail)
+{
+    if (recovery->state == NULL)
+        return impossible(batch, "it stands before the log's genesis", ret_detail);
+    recovery->decision =
+        (struct decision){.kind = DECISION_TICK, .time_ns = batch->header.first_time_ns};
+    enum status status = apply(recovery, ret_detail);
+    if (status == STATUS_OK)
+        status = sources_enter(recovery, batch, ret_detail);
+    if (status == STATUS_OK)
+        status = accepted_visit(recovery, batch, ret_detail);
+    if (status == STATUS_OK)
+        status = sources_leave(recovery, batch, ret_detail);
+    if (status == STATUS_OK)
+        status = rejected_visit(recovery, batch, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct position position = state_position(recovery->state);
+    if (position.last_event_id + 1 != batch->header.first_event_id + batch->header.event_count ||
+        position.last_rejection_id + 1 !=
+            batch->header.first_rejection_id + batch->header.rejection_count)
+        return impossible(batch, "its records are not those that its header counts", ret_detail);
+    return STATUS_OK;
+}
+
+enum status recovery_visit(void *context, const struct batch_view *batch, struct detail *ret_detail)
+{
+    struct recovery *recovery = context;
+    if (batch->header.kind == BATCH_GENESIS)
+        return genesis_visit(recovery, batch, ret_detail);
+    return ordinary_visit(recovery, batch, ret_detail);
+}

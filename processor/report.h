@@ -1,0 +1,24 @@
+/* report: what the processor says about itself: the `stats` topic, the `status` reply and the
+ * summary line.
+ *
+ * All read counters and the durable position only, so any thread may ask.
+ */
+#ifndef WEIR_PROCESSOR_REPORT_H
+#define WEIR_PROCESSOR_REPORT_H
+
+#include "processor/service.h"
+
+/* Appends the map of the topic `stats`. */
+void report_stats(const struct service *service, struct buffer *buffer);
+/* Appends the map of the `status` reply. `damage` names what a replay found damaged, "" for
+ * nothing. */
+void report_status(const struct service *service, const char *damage, struct buffer *buffer);
+
+/* Logs one line: rates since the line before, totals, what is refused and why. */
+struct report_line {
+    uint64_t at_ns; /* CLOCK_BOOTTIME of the line before */
+    uint64_t accepted, refused;
+};
+void report_summary(const struct service *service, struct report_line *line);
+
+#endif
