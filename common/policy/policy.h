@@ -24,7 +24,10 @@ enum {
     POLICY_KEYS_MAX_DEFAULT = 1000000,    /* live keys of one policy */
     POLICY_UNITS_MAX_DEFAULT = 100000000, /* stamps one policy keeps in its windows */
 };
-#define POLICY_WINDOW_NS_MAX (31ULL * 24 * 3600 * 1000000000ULL)
+#define POLICY_QUOTA_MAX         INT64_MAX     /* so that sums of units do not overflow */
+#define POLICY_KEYS_MAX_LARGEST  1000000000ULL /* a table's limit */
+#define POLICY_UNITS_MAX_LARGEST 2000000000ULL /* chunks are numbered with 32 bits */
+#define POLICY_WINDOW_NS_MAX     (31ULL * 24 * 3600 * 1000000000ULL)
 
 enum policy_key {
     POLICY_KEY_SOURCE,
@@ -40,7 +43,7 @@ struct policy {
     char match[POLICY_MATCH_BYTES_MAX + 1];      /* glob over the type: * and ? */
     char key_field[POLICY_FIELD_BYTES_MAX + 1];  /* dotted path in data, for POLICY_KEY_FIELD */
     char cost_field[POLICY_FIELD_BYTES_MAX + 1]; /* dotted path in data; empty: cost is fixed */
-    uint64_t quota;                              /* units, ≥ 1 */
+    uint64_t quota;                              /* units, 1 … POLICY_QUOTA_MAX */
     uint64_t window_ns;                          /* 1 … POLICY_WINDOW_NS_MAX */
     uint64_t cost;                               /* units, where cost_field is empty */
     uint64_t keys_max;  /* live keys; beyond them a new key is refused as unavailable */
@@ -56,13 +59,17 @@ struct policy_set {
 };
 
 /* Parses INI text. `name` is what a message calls it (the file's path). STATUS_CONFIG with
- * "name:line: reason". The set is large: keep it on the heap. */
+ * "name:line: reason"; the set is then not to be used. It is large: keep it on the heap. */
 MUST_USE enum status policy_set_parse(const char *text, const char *name,
                                       struct policy_set *ret_set, struct detail *ret_detail);
-/* Adds one --limit item: "per-source";q=100;w=60;pk=source (also wms= for milliseconds, match=,
- * cost=, mode=, max_keys=, max_units=). STATUS_CONFIG names the item. */
+/* Adds one --limit item to a set that was parsed, or is {.count = 0, .text = ""}:
+ * "per-source";q=100;w=60;pk=source (also wms= for milliseconds, match=, cost=, mode=, max_keys=,
+ * max_units=). STATUS_CONFIG names the item. */
 MUST_USE enum status policy_set_add_limit(struct policy_set *set, const char *item,
                                           struct detail *ret_detail);
+
+/* Do all settings and the name agree? */
+bool policy_equal(const struct policy *a, const struct policy *b);
 
 /* A key: text, or an integer. */
 struct policy_key_value {
@@ -77,7 +84,7 @@ struct charge {
     uint64_t cost; /* units */
 };
 
-/* Does the policy's glob match the type? */
+/* Does the policy's glob match the type? Types of our own (weir…) are never charged: false. */
 bool policy_matches(const struct policy *policy, struct slice type);
 
 /* What `event` from `source` spends under a policy that matches it. STATUS_INVALID, naming the

@@ -1,8 +1,9 @@
 /* admission: decide. Pure: (const state, input, now) → decision; no I/O, no clock, no change.
  *
- * For each event: prepare (which policies match, what it would spend, where to look) → prefetch →
- * decide → state_apply. prepare and prefetch of a whole group run ahead of the first decide, so
- * that the cache misses overlap.
+ * Once per batch: admission_tick → state_apply. For each event: prepare (which policies match, what
+ * it would spend, where to look) → prefetch → decide → state_apply. prepare and the two prefetches
+ * of a whole group run ahead of the first decide, so that the cache misses overlap; the prefetches
+ * may be left out.
  */
 #ifndef WEIR_PROCESSOR_CORE_ADMISSION_H
 #define WEIR_PROCESSOR_CORE_ADMISSION_H
@@ -27,17 +28,24 @@ struct candidate {
  * touches the index of each key so that it is on its way to the cache. Depends on the policies
  * only, never on time or windows. */
 void admission_prepare(const struct state *state, struct candidate *candidate);
-/* Second step of the prefetch: looks keys up and touches their windows. */
+/* Second step: finds the slot of each key and touches it. */
 void admission_prefetch(const struct state *state, struct candidate *candidate);
+/* Third step: reads the slots and touches the windows behind them. */
+void admission_prefetch_windows(const struct state *state, const struct candidate *candidate);
 
-/* The verdict on one prepared candidate at `now_ns` (≥ the last time): kind ACCEPT or REFUSE
- * (rate_limited, invalid, unavailable). All matching enforcing policies pass together or nothing is
- * spent. The decision borrows the candidate. */
+/* Time is `now_ns` (≥ the last time). Applied before anything is decided at that time, so that the
+ * number of live keys is exact and no key is refused for one that has just ended. */
+void admission_tick(uint64_t now_ns, struct decision *ret_decision);
+
+/* The verdict on one prepared candidate at `now_ns`, the time of the last tick: kind ACCEPT or
+ * REFUSE (rate_limited, invalid, unavailable). All matching enforcing policies pass together or
+ * nothing is spent. The decision borrows the candidate. */
 void admission_decide(const struct state *state, const struct candidate *candidate, uint64_t now_ns,
                       struct decision *ret_decision);
 
-/* The decision that a logged acceptance stands for: spends all charges whatever the windows hold
- * (recovery), except shadow charges that did not fit then, which is decided again from the windows.
+/* The decision that a logged acceptance stands for (after a tick to its time, as it was live):
+ * spends all charges whatever the windows hold (recovery), except shadow charges that did not fit
+ * then, which is decided again from the windows.
  */
 void admission_recorded(const struct state *state, const struct candidate *candidate,
                         uint64_t accepted_at_ns, struct decision *ret_decision);

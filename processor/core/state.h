@@ -28,6 +28,7 @@ enum {
 };
 #define SOURCE_NONE UINT32_MAX
 #define POLICY_NONE UINT32_MAX
+#define RETRY_NEVER UINT64_MAX /* a retry_after that never comes; RECORD_NEVER in the log */
 
 struct state;
 
@@ -71,7 +72,7 @@ struct candidate_charge {
 };
 
 enum decision_kind {
-    DECISION_TICK,     /* time passed: forget windows that are empty by now */
+    DECISION_TICK,     /* time passed: forget windows that are empty by now (before each batch) */
     DECISION_HELLO,    /* a source's epoch is raised to `epoch` (the source is entered if new) */
     DECISION_ACCEPT,   /* event_id is given out, the charges are spent, the sequence is used */
     DECISION_REFUSE,   /* `count` sequences are used and refused (none when unsequenced) */
@@ -82,7 +83,7 @@ enum decision_kind {
 struct shadow_report {
     uint32_t policy;
     uint32_t charge;         /* index into charges of what did not fit */
-    uint64_t retry_after_ns; /* RECORD_NEVER: never */
+    uint64_t retry_after_ns; /* RETRY_NEVER: never */
 };
 
 struct decision {
@@ -97,15 +98,15 @@ struct decision {
     enum reason reason;      /* REFUSE */
     uint32_t policy;         /* REFUSE: the policy that refused, or POLICY_NONE */
     uint32_t policy_charge;  /* REFUSE by a policy: index into charges (its key) */
-    uint64_t retry_after_ns; /* REFUSE: RECORD_NEVER when it can never fit or is unknown */
+    uint64_t retry_after_ns; /* REFUSE: RETRY_NEVER when it can never fit or is unknown */
     uint32_t charge_count;   /* ACCEPT: what is spent. REFUSE: what was asked for */
     uint32_t shadow_count;   /* reports of shadow policies that would have refused */
     const struct candidate_charge *charges; /* the candidate's, borrowed */
     struct shadow_report shadows[POLICIES_MAX];
     uint64_t spends; /* ACCEPT: bit i set: charge i is spent (a shadow charge that does not fit is
                         not) */
-    struct window_fill *fill;          /* POLICY: taken over by apply */
-    const struct policy_set *policies; /* POLICY */
+    struct window_fill *fill;          /* POLICY: taken over by apply (window_fill.h) */
+    const struct policy_set *policies; /* POLICY: the fill's */
     struct detail detail;              /* REFUSE: for a person */
 };
 

@@ -1,0 +1,172 @@
+#include "common/policy/policy.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/event/codec.h"
+
+#define OWN_TYPES_PREFIX "weir" /* types that begin so are the processor's own events */
+
+/* The usual greedy match with one step back to the last star: O(pattern × text), no recursion. */
+static bool glob_matches(const char *pattern, struct slice text)
+{
+    const char *star = NULL; /* the last star seen, and how much of the text it has taken */
+    size_t at = 0, star_at = 0;
+    while (at < text.size) {
+        if (*pattern == '*') {
+            star = pattern++;
+            star_at = at;
+        } else if (*pattern == '?' || (*pattern != '\0' && (uint8_t)*pattern == text.data[at])) {
+            pattern++;
+            at++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            at = ++star_at;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+static bool is_own_type(struct slice type)
+{
+    size_t size = sizeof OWN_TYPES_PREFIX - 1;
+    return type.size >= size && memcmp(type.data, OWN_TYPES_PREFIX, size) == 0;
+}
+
+bool policy_matches(const struct policy *policy, struct slice type)
+{
+    if (type.size > 0 && type.data[0] == 'w' && is_own_type(type))
+        return false;
+    if (policy->match[0] == '*' && policy->match[1] == '\0')
+        return true;
+    return glob_matches(policy->match, type);
+}
+
+bool policy_equal(const struct policy *a, const struct policy *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->match, b->match) == 0 &&
+           strcmp(a->key_field, b->key_field) == 0 && strcmp(a->cost_field, b->cost_field) == 0 &&
+           a->quota == b->quota && a->window_ns == b->window_ns && a->cost == b->cost &&
+           a->keys_max == b->keys_max && a->units_max == b->units_max && a->key == b->key &&
+           a->mode == b->mode;
+}
+
+static enum status find_field(const struct policy *policy, const char *path,
+                              const struct event *event, struct mp_reader *ret_value,
+                              struct detail *ret_detail)
+{
+    if (event_field(event->data, slice_of_text(path), ret_value) == STATUS_OK)
+        return STATUS_OK;
+    return detail_set(ret_detail, STATUS_INVALID, "policy %s: data.%s is missing", policy->name,
+                      path);
+}
+
+static struct policy_key_value text_key(struct slice text)
+{
+    return (struct policy_key_value){.text = text, .is_text = true};
+}
+
+/* A string, or an integer of either sign. */
+static enum status read_key(struct mp_reader *value, struct policy_key_value *ret_key)
+{
+    struct slice text;
+    uint64_t bits;
+    int64_t negative;
+    if (mp_read_text(value, &text) == STATUS_OK)
+        *ret_key = text_key(text);
+    else if (mp_read_uint(value, &bits) == STATUS_OK)
+        *ret_key = (struct policy_key_value){.bits = bits};
+    else if (mp_read_int(value, &negative) == STATUS_OK)
+        *ret_key = (struct policy_key_value){.bits = (uint64_t)negative, .is_negative = true};
+    else
+        return STATUS_INVALID;
+    return STATUS_OK;
+}
+
+static enum status key_of_field(const struct policy *policy, const struct event *event,
+                                struct policy_key_value *ret_key, struct detail *ret_detail)
+{
+    struct mp_reader value;
+    enum status status = find_field(policy, policy->key_field, event, &value, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct policy_key_value key;
+    if (read_key(&value, &key) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_INVALID,
+                          "policy %s: data.%s is neither a string nor an integer", policy->name,
+                          policy->key_field);
+    if (key.is_text && key.text.size > POLICY_KEY_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_INVALID, "policy %s: data.%s is longer than %d bytes",
+                          policy->name, policy->key_field, POLICY_KEY_BYTES_MAX);
+    *ret_key = key;
+    return STATUS_OK;
+}
+
+static enum status key_of(const struct policy *policy, struct slice source,
+                          const struct event *event, struct policy_key_value *ret_key,
+                          struct detail *ret_detail)
+{
+    switch (policy->key) {
+    case POLICY_KEY_SOURCE:
+        *ret_key = text_key(source);
+        return STATUS_OK;
+    case POLICY_KEY_SUBJECT:
+        *ret_key = text_key(event->subject);
+        return STATUS_OK;
+    case POLICY_KEY_TYPE:
+        *ret_key = text_key(event->type);
+        return STATUS_OK;
+    case POLICY_KEY_GLOBAL:
+        *ret_key = text_key(slice_of_text("global"));
+        return STATUS_OK;
+    case POLICY_KEY_FIELD:
+        return key_of_field(policy, event, ret_key, ret_detail);
+    }
+    assert(!"a key that policy_set_parse does not know");
+    return STATUS_INVALID;
+}
+
+static enum status cost_of(const struct policy *policy, const struct event *event,
+                           uint64_t *ret_cost, struct detail *ret_detail)
+{
+    if (policy->cost_field[0] == '\0') {
+        *ret_cost = policy->cost;
+        return STATUS_OK;
+    }
+    struct mp_reader value;
+    enum status status = find_field(policy, policy->cost_field, event, &value, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (mp_read_uint(&value, ret_cost) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_INVALID,
+                          "policy %s: data.%s is not an integer from 0 on", policy->name,
+                          policy->cost_field);
+    return STATUS_OK;
+}
+
+enum status policy_charge(const struct policy *policy, struct slice source,
+                          const struct event *event, struct charge *ret_charge,
+                          struct detail *ret_detail)
+{
+    struct charge charge;
+    enum status status = key_of(policy, source, event, &charge.key, ret_detail);
+    if (status == STATUS_OK)
+        status = cost_of(policy, event, &charge.cost, ret_detail);
+    if (status == STATUS_OK)
+        *ret_charge = charge;
+    return status;
+}
+
+void policy_key_write(const struct policy_key_value *key, struct buffer *buffer)
+{
+    if (key->is_text)
+        codec_text_slice(buffer, key->text);
+    else if (key->is_negative)
+        codec_int(buffer, (int64_t)key->bits);
+    else
+        codec_uint(buffer, key->bits);
+}

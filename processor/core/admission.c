@@ -1,0 +1,276 @@
+#include "processor/core/admission.h"
+
+#include <assert.h>
+
+#include "processor/core/state_struct.h"
+
+/* ---- before the verdict: what an event would spend ---- */
+
+static void add_charge(const struct state *state, struct candidate *candidate, uint32_t policy,
+                       const struct charge *charge)
+{
+    struct candidate_charge *added = &candidate->charges[candidate->charge_count++];
+    struct limiter_key key;
+    limiter_key_init(&key, &charge->key);
+    added->hash = hash_keyed(&state->seed, key.bytes.data, key.bytes.size);
+    added->key = charge->key;
+    added->cost = charge->cost;
+    added->policy = policy;
+    added->slot_hint = LIMITER_SLOT_NONE;
+    table_prefetch(&state->limiters[policy].table, added->hash);
+}
+
+void admission_prepare(const struct state *state, struct candidate *candidate)
+{
+    candidate->status = STATUS_OK;
+    candidate->charge_count = 0;
+    for (uint32_t i = 0; i < state->policies->count; i++) {
+        const struct policy *policy = &state->policies->items[i];
+        struct charge charge;
+        if (!policy_matches(policy, candidate->event.type))
+            continue;
+        bool shadow = policy->mode == POLICY_SHADOW;
+        enum status status = policy_charge(policy, candidate->source_name, &candidate->event,
+                                           &charge, shadow ? NULL : &candidate->detail);
+        if (status == STATUS_OK) {
+            add_charge(state, candidate, i, &charge);
+        } else if (!shadow) {
+            /* a shadow policy refuses nothing, not even this */
+            candidate->status = STATUS_INVALID;
+            return;
+        }
+    }
+}
+
+void admission_prefetch(const struct state *state, struct candidate *candidate)
+{
+    for (uint32_t i = 0; i < candidate->charge_count; i++) {
+        struct candidate_charge *charge = &candidate->charges[i];
+        charge->slot_hint = limiter_peek(&state->limiters[charge->policy], charge->hash);
+    }
+}
+
+void admission_prefetch_windows(const struct state *state, const struct candidate *candidate)
+{
+    for (uint32_t i = 0; i < candidate->charge_count; i++) {
+        const struct candidate_charge *charge = &candidate->charges[i];
+        limiter_touch(&state->limiters[charge->policy], charge->slot_hint);
+    }
+}
+
+/* ---- the verdict ---- */
+
+/* How one charge stands at a time. */
+struct assay {
+    uint64_t wait_ns; /* 0: fits the window */
+    enum limiter_room room;
+};
+
+static struct assay assay(const struct state *state, const struct candidate_charge *charge,
+                          uint64_t now_ns)
+{
+    if (charge->cost == 0)
+        return (struct assay){.wait_ns = 0, .room = LIMITER_ROOM};
+    const struct limiter *limiter = &state->limiters[charge->policy];
+    struct limiter_key key;
+    limiter_key_init(&key, &charge->key);
+    uint32_t slot = limiter_find(limiter, charge->hash, key.bytes, charge->slot_hint);
+    return (struct assay){
+        .wait_ns = limiter_wait_ns(limiter, slot, charge->cost, now_ns),
+        .room = limiter_has_room(limiter, slot),
+    };
+}
+
+/* The fields that every decision on a candidate has; the others are set where they have a meaning.
+ */
+static void start_decision(const struct state *state, const struct candidate *candidate,
+                           uint64_t now_ns, struct decision *ret_decision)
+{
+    ret_decision->kind = DECISION_ACCEPT;
+    ret_decision->time_ns = now_ns;
+    ret_decision->source = candidate->source;
+    ret_decision->sequence = candidate->sequence;
+    ret_decision->count = 1;
+    ret_decision->event_id = state->position.last_event_id + 1;
+    ret_decision->policy = POLICY_NONE;
+    ret_decision->policy_charge = 0;
+    ret_decision->retry_after_ns = RETRY_NEVER;
+    ret_decision->charge_count = candidate->charge_count;
+    ret_decision->charges = candidate->charges;
+    ret_decision->shadow_count = 0;
+    ret_decision->spends = 0;
+    ret_decision->detail.text[0] = '\0';
+}
+
+static void turn_down(struct decision *decision, enum reason reason)
+{
+    decision->kind = DECISION_REFUSE;
+    decision->reason = reason;
+    decision->event_id = 0;
+    decision->shadow_count = 0;
+    decision->spends = 0;
+}
+
+static void report_shadow(struct decision *decision, uint32_t charge, const struct assay *result)
+{
+    decision->shadows[decision->shadow_count++] = (struct shadow_report){
+        .policy = decision->charges[charge].policy,
+        .charge = charge,
+        .retry_after_ns = result->wait_ns > 0 ? result->wait_ns : RETRY_NEVER,
+    };
+}
+
+static void blame(struct decision *decision, uint32_t charge, uint64_t retry_after_ns)
+{
+    decision->policy = decision->charges[charge].policy;
+    decision->policy_charge = charge;
+    decision->retry_after_ns = retry_after_ns;
+}
+
+static void turn_down_full(const struct state *state, struct decision *decision, uint32_t charge,
+                           enum limiter_room room)
+{
+    turn_down(decision, REASON_UNAVAILABLE);
+    blame(decision, charge, RETRY_NEVER);
+    const struct policy *policy = &state->policies->items[decision->policy];
+    enum status status =
+        room == LIMITER_KEYS_FULL
+            ? detail_set(&decision->detail, STATUS_UNAVAILABLE,
+                         "policy %s: max_keys = %llu keys are live", policy->name,
+                         (unsigned long long)policy->keys_max)
+            : detail_set(&decision->detail, STATUS_UNAVAILABLE,
+                         "policy %s: max_units = %llu acceptances are in the window", policy->name,
+                         (unsigned long long)policy->units_max);
+    (void)status;
+}
+
+static bool is_shadow(const struct state *state, const struct candidate_charge *charge)
+{
+    return state->policies->items[charge->policy].mode == POLICY_SHADOW;
+}
+
+void admission_tick(uint64_t now_ns, struct decision *ret_decision)
+{
+    ret_decision->kind = DECISION_TICK;
+    ret_decision->time_ns = now_ns;
+}
+
+void admission_decide(const struct state *state, const struct candidate *candidate, uint64_t now_ns,
+                      struct decision *ret_decision)
+{
+    assert(now_ns == state->expired_ns);
+    start_decision(state, candidate, now_ns, ret_decision);
+    if (candidate->status != STATUS_OK) {
+        turn_down(ret_decision, REASON_INVALID);
+        ret_decision->charge_count = 0;
+        ret_decision->detail = candidate->detail;
+        return;
+    }
+    uint64_t longest_ns = 0;
+    uint32_t slowest = 0, full = 0;
+    enum limiter_room room = LIMITER_ROOM;
+    for (uint32_t i = 0; i < candidate->charge_count; i++) {
+        const struct candidate_charge *charge = &candidate->charges[i];
+        struct assay result = assay(state, charge, now_ns);
+        bool fits = result.wait_ns == 0 && result.room == LIMITER_ROOM;
+        if (fits && charge->cost > 0) {
+            ret_decision->spends |= 1ULL << i;
+        } else if (!fits && is_shadow(state, charge)) {
+            report_shadow(ret_decision, i, &result);
+        } else if (result.wait_ns > longest_ns) {
+            longest_ns = result.wait_ns;
+            slowest = i;
+        } else if (result.wait_ns == 0 && !fits && room == LIMITER_ROOM) {
+            room = result.room;
+            full = i;
+        }
+    }
+    if (longest_ns > 0) {
+        turn_down(ret_decision, REASON_RATE_LIMITED);
+        blame(ret_decision, slowest, longest_ns);
+    } else if (room != LIMITER_ROOM) {
+        turn_down_full(state, ret_decision, full, room);
+    }
+}
+
+void admission_recorded(const struct state *state, const struct candidate *candidate,
+                        uint64_t accepted_at_ns, struct decision *ret_decision)
+{
+    assert(accepted_at_ns == state->expired_ns);
+    start_decision(state, candidate, accepted_at_ns, ret_decision);
+    for (uint32_t i = 0; i < candidate->charge_count; i++) {
+        const struct candidate_charge *charge = &candidate->charges[i];
+        if (charge->cost == 0)
+            continue;
+        if (!is_shadow(state, charge)) {
+            ret_decision->spends |= 1ULL << i;
+            continue;
+        }
+        struct assay result = assay(state, charge, accepted_at_ns);
+        if (result.wait_ns == 0 && result.room == LIMITER_ROOM)
+            ret_decision->spends |= 1ULL << i;
+    }
+}
+
+void admission_refuse(const struct state *state, uint32_t source, uint64_t sequence, uint64_t count,
+                      enum reason reason, uint64_t now_ns, struct decision *ret_decision)
+{
+    assert(now_ns >= state->position.last_time_ns);
+    ret_decision->kind = DECISION_REFUSE;
+    ret_decision->time_ns = now_ns;
+    ret_decision->source = source;
+    ret_decision->sequence = sequence;
+    ret_decision->count = count;
+    ret_decision->event_id = 0;
+    ret_decision->reason = reason;
+    ret_decision->policy = POLICY_NONE;
+    ret_decision->policy_charge = 0;
+    ret_decision->retry_after_ns = RETRY_NEVER;
+    ret_decision->charge_count = 0;
+    ret_decision->charges = NULL;
+    ret_decision->shadow_count = 0;
+    ret_decision->spends = 0;
+    ret_decision->detail.text[0] = '\0';
+}
+
+/* ---- sources ---- */
+
+enum status admission_hello(const struct state *state, struct slice source, uint64_t now_ns,
+                            struct decision *ret_decision)
+{
+    uint32_t slot = sources_find(&state->sources, source);
+    uint64_t epoch = 0;
+    if (slot != SOURCE_NONE)
+        epoch = state->sources.items[slot].epoch;
+    else if (state->sources.count == SOURCES_MAX)
+        return STATUS_UNAVAILABLE;
+    if (epoch == UINT64_MAX)
+        return STATUS_UNAVAILABLE;
+    ret_decision->kind = DECISION_HELLO;
+    ret_decision->time_ns = now_ns;
+    ret_decision->source = slot;
+    ret_decision->name = source;
+    ret_decision->epoch = epoch + 1;
+    return STATUS_OK;
+}
+
+struct entry admission_enter(const struct state *state, struct slice source, uint64_t epoch,
+                             uint64_t first_sequence, uint32_t count)
+{
+    struct entry entry = {.entrance = ENTRANCE_OPEN, .source = SOURCE_NONE, .skip = 0};
+    if (first_sequence == 0)
+        return entry;
+    entry.source = sources_find(&state->sources, source);
+    if (entry.source == SOURCE_NONE || state->sources.items[entry.source].epoch != epoch) {
+        entry.entrance = ENTRANCE_FENCED;
+        return entry;
+    }
+    uint64_t last = state->sources.items[entry.source].last_sequence;
+    if (first_sequence - 1 > last) {
+        entry.entrance = ENTRANCE_GAP;
+        return entry;
+    }
+    uint64_t decided = last - (first_sequence - 1);
+    entry.skip = decided < count ? decided : count;
+    return entry;
+}

@@ -1,0 +1,293 @@
+#include "processor/core/limiter.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SLOT_KEY_BYTES = 39, /* longer keys are on the heap; a UUID as text is 36 */
+    SLOT_FREE = UINT8_MAX,
+};
+
+struct slot {
+    struct window window; /* its first bytes link free slots in the pool */
+    uint64_t hash;
+    uint8_t key_size;            /* SLOT_FREE: not in use */
+    uint8_t key[SLOT_KEY_BYTES]; /* the key, or a pointer to it */
+};
+static_assert(sizeof(struct slot) == POOL_CELL_BYTES, "a slot is one cache line");
+static_assert((int)POLICY_KEY_BYTES_MAX < (int)SLOT_FREE,
+              "key sizes and the mark of a free slot differ");
+static_assert(POLICY_KEYS_MAX_LARGEST <= 1u << 30, "a table holds that many");
+
+static struct slot *slot_at(const struct limiter *limiter, uint32_t index)
+{
+    return pool_at(&limiter->slots, index);
+}
+
+/* ---- keys ---- */
+
+void limiter_key_init(struct limiter_key *key, const struct policy_key_value *value)
+{
+    if (value->is_text) {
+        key->bytes = value->text;
+        return;
+    }
+    key->integer[0] = value->is_negative ? 0xfe : 0xff;
+    memcpy(key->integer + 1, &value->bits, sizeof value->bits);
+    key->bytes = (struct slice){.data = key->integer, .size = sizeof key->integer};
+}
+
+static uint8_t *long_key(const struct slot *slot)
+{
+    uint8_t *bytes;
+    memcpy(&bytes, slot->key, sizeof bytes);
+    return bytes;
+}
+
+static bool slot_has_key(const struct slot *slot, struct slice key)
+{
+    if (slot->key_size != key.size)
+        return false;
+    const uint8_t *bytes = key.size <= SLOT_KEY_BYTES ? slot->key : long_key(slot);
+    return key.size == 0 || memcmp(bytes, key.data, key.size) == 0;
+}
+
+static enum status slot_set_key(struct slot *slot, struct slice key)
+{
+    if (key.size > SLOT_KEY_BYTES) {
+        uint8_t *bytes = malloc(key.size);
+        if (bytes == NULL)
+            return STATUS_NO_MEMORY;
+        memcpy(bytes, key.data, key.size);
+        memcpy(slot->key, &bytes, sizeof bytes);
+    } else if (key.size > 0) {
+        memcpy(slot->key, key.data, key.size);
+    }
+    slot->key_size = (uint8_t)key.size;
+    return STATUS_OK;
+}
+
+static void slot_free_key(struct slot *slot)
+{
+    if (slot->key_size != SLOT_FREE && slot->key_size > SLOT_KEY_BYTES)
+        free(long_key(slot));
+    slot->key_size = SLOT_FREE;
+}
+
+static bool key_equal(const void *owner, uint32_t index, struct slice key)
+{
+    return slot_has_key(slot_at(owner, index), key);
+}
+
+/* ---- life ---- */
+
+void limiter_init(struct limiter *limiter, const struct policy *policy)
+{
+    *limiter = (struct limiter){
+        .quota = policy->quota,
+        .window_ns = policy->window_ns,
+        .keys_max = policy->keys_max,
+        .units_max = policy->units_max,
+    };
+    table_init(&limiter->table, (uint32_t)policy->keys_max);
+    pool_init(&limiter->slots);
+    pool_init(&limiter->chunks);
+    window_init(&limiter->accepted);
+}
+
+void limiter_fini(struct limiter *limiter)
+{
+    for (uint32_t i = 0; i < limiter->slots.cell_count; i++)
+        slot_free_key(slot_at(limiter, i));
+    table_fini(&limiter->table);
+    pool_fini(&limiter->slots);
+    pool_fini(&limiter->chunks);
+    free(limiter->heap);
+    *limiter = (struct limiter){0};
+}
+
+/* ---- the heap of live keys ---- */
+
+static enum status heap_reserve(struct limiter *limiter)
+{
+    if (limiter->keys_live < limiter->heap_capacity)
+        return STATUS_OK;
+    uint32_t capacity = limiter->heap_capacity > 0 ? limiter->heap_capacity * 2 : 16;
+    struct live_key *heap = realloc(limiter->heap, capacity * sizeof *heap);
+    if (heap == NULL)
+        return STATUS_NO_MEMORY;
+    limiter->heap = heap;
+    limiter->heap_capacity = capacity;
+    return STATUS_OK;
+}
+
+static void heap_push(struct limiter *limiter, struct live_key entry)
+{
+    struct live_key *heap = limiter->heap;
+    uint32_t at = limiter->keys_live++;
+    while (at > 0 && heap[(at - 1) / 2].newest_ns > entry.newest_ns) {
+        heap[at] = heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    heap[at] = entry;
+}
+
+/* Puts `entry` in the place of the least one. */
+static void heap_replace_top(struct limiter *limiter, struct live_key entry)
+{
+    struct live_key *heap = limiter->heap;
+    uint32_t at = 0, count = limiter->keys_live;
+    for (uint32_t child = 1; child < count; child = 2 * at + 1) {
+        if (child + 1 < count && heap[child + 1].newest_ns < heap[child].newest_ns)
+            child++;
+        if (heap[child].newest_ns >= entry.newest_ns)
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = entry;
+}
+
+static void heap_pop(struct limiter *limiter)
+{
+    limiter->keys_live--;
+    if (limiter->keys_live > 0)
+        heap_replace_top(limiter, limiter->heap[limiter->keys_live]);
+}
+
+/* ---- time ---- */
+
+static void forget_key(struct limiter *limiter, uint32_t index)
+{
+    struct slot *slot = slot_at(limiter, index);
+    table_remove(&limiter->table, slot->hash, index);
+    slot_free_key(slot);
+    pool_give(&limiter->slots, index);
+}
+
+void limiter_expire(struct limiter *limiter, uint64_t now_ns)
+{
+    uint64_t length_ns = limiter->window_ns;
+    window_trim(&limiter->accepted, &limiter->chunks, now_ns, length_ns);
+    while (limiter->keys_live > 0 &&
+           window_expired(limiter->heap[0].newest_ns, now_ns, length_ns)) {
+        uint32_t index = limiter->heap[0].slot;
+        struct window *window = &slot_at(limiter, index)->window;
+        window_trim(window, &limiter->chunks, now_ns, length_ns);
+        if (window->units == 0) {
+            heap_pop(limiter);
+            forget_key(limiter, index);
+        } else {
+            uint64_t newest_ns = window_newest_ns(window, &limiter->chunks);
+            heap_replace_top(limiter, (struct live_key){.newest_ns = newest_ns, .slot = index});
+        }
+    }
+}
+
+/* ---- questions ---- */
+
+uint32_t limiter_find(const struct limiter *limiter, uint64_t hash, struct slice key, uint32_t hint)
+{
+    if (hint < limiter->slots.cell_count) {
+        const struct slot *slot = slot_at(limiter, hint);
+        if (slot->hash == hash && slot_has_key(slot, key))
+            return hint;
+    }
+    return table_find(&limiter->table, hash, key, key_equal, limiter);
+}
+
+uint64_t limiter_wait_ns(const struct limiter *limiter, uint32_t slot, uint64_t cost,
+                         uint64_t now_ns)
+{
+    if (cost > limiter->quota)
+        return WINDOW_NEVER;
+    if (slot == LIMITER_SLOT_NONE)
+        return 0;
+    return window_wait_ns(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->quota - cost,
+                          now_ns, limiter->window_ns);
+}
+
+enum limiter_room limiter_has_room(const struct limiter *limiter, uint32_t slot)
+{
+    if (slot == LIMITER_SLOT_NONE && limiter->keys_live >= limiter->keys_max)
+        return LIMITER_KEYS_FULL;
+    if (limiter->accepted.units >= limiter->units_max)
+        return LIMITER_UNITS_FULL;
+    return LIMITER_ROOM;
+}
+
+/* ---- changes ---- */
+
+static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slice key,
+                             uint64_t now_ns, uint32_t *ret_index)
+{
+    uint32_t index;
+    enum status status = heap_reserve(limiter);
+    if (status == STATUS_OK)
+        status = pool_take(&limiter->slots, &index);
+    if (status != STATUS_OK)
+        return status;
+    struct slot *slot = slot_at(limiter, index);
+    window_init(&slot->window);
+    slot->hash = hash;
+    slot->key_size = SLOT_FREE;
+    status = slot_set_key(slot, key);
+    if (status == STATUS_OK)
+        status = table_insert(&limiter->table, hash, index);
+    if (status != STATUS_OK) {
+        slot_free_key(slot);
+        pool_give(&limiter->slots, index);
+        return status;
+    }
+    heap_push(limiter, (struct live_key){.newest_ns = now_ns, .slot = index});
+    *ret_index = index;
+    return STATUS_OK;
+}
+
+enum status limiter_spend(struct limiter *limiter, uint64_t hash, struct slice key, uint32_t hint,
+                          uint64_t cost, uint64_t now_ns)
+{
+    uint32_t index = limiter_find(limiter, hash, key, hint);
+    enum status status = STATUS_OK;
+    if (index == LIMITER_SLOT_NONE)
+        status = enter_key(limiter, hash, key, now_ns, &index);
+    if (status != STATUS_OK)
+        return status;
+    uint64_t counts = cost < limiter->quota ? cost : limiter->quota;
+    status = window_add(&slot_at(limiter, index)->window, &limiter->chunks, now_ns, counts,
+                        limiter->window_ns);
+    if (status != STATUS_OK)
+        return status;
+    return window_add(&limiter->accepted, &limiter->chunks, now_ns, 1, limiter->window_ns);
+}
+
+void limiter_trim(struct limiter *limiter, uint32_t slot, uint64_t now_ns)
+{
+    window_trim(&slot_at(limiter, slot)->window, &limiter->chunks, now_ns, limiter->window_ns);
+}
+
+/* ---- prefetch ---- */
+
+static bool any_key(const void *owner, uint32_t index, struct slice key)
+{
+    (void)owner;
+    (void)index;
+    (void)key;
+    return true;
+}
+
+uint32_t limiter_peek(const struct limiter *limiter, uint64_t hash)
+{
+    struct slice key = {0};
+    uint32_t index = table_find(&limiter->table, hash, key, any_key, limiter);
+    if (index != LIMITER_SLOT_NONE)
+        __builtin_prefetch(slot_at(limiter, index));
+    return index;
+}
+
+void limiter_touch(const struct limiter *limiter, uint32_t slot)
+{
+    if (slot != LIMITER_SLOT_NONE)
+        window_prefetch(&slot_at(limiter, slot)->window, &limiter->chunks);
+}

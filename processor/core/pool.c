@@ -1,0 +1,59 @@
+#include "processor/core/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pool_init(struct pool *pool)
+{
+    *pool = (struct pool){.free_head = POOL_NONE};
+}
+
+void pool_fini(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->block_count; i++)
+        free(pool->blocks[i]);
+    free(pool->blocks);
+    pool_init(pool);
+}
+
+static enum status add_block(struct pool *pool)
+{
+    if (pool->block_count == pool->block_capacity) {
+        uint32_t capacity = pool->block_capacity > 0 ? pool->block_capacity * 2 : 4;
+        struct pool_cell **blocks = realloc(pool->blocks, capacity * sizeof *blocks);
+        if (blocks == NULL)
+            return STATUS_NO_MEMORY;
+        pool->blocks = blocks;
+        pool->block_capacity = capacity;
+    }
+    size_t bytes = sizeof(struct pool_cell) * POOL_BLOCK_CELLS;
+    struct pool_cell *block = aligned_alloc(POOL_CELL_BYTES, bytes);
+    if (block == NULL)
+        return STATUS_NO_MEMORY;
+    pool->blocks[pool->block_count++] = block;
+    return STATUS_OK;
+}
+
+enum status pool_take(struct pool *pool, uint32_t *ret_index)
+{
+    if (pool->free_head != POOL_NONE) {
+        *ret_index = pool->free_head;
+        memcpy(&pool->free_head, pool_at(pool, pool->free_head), sizeof pool->free_head);
+        return STATUS_OK;
+    }
+    if (pool->cell_count == pool->block_count * POOL_BLOCK_CELLS) {
+        enum status status = add_block(pool);
+        if (status != STATUS_OK)
+            return status;
+    }
+    *ret_index = pool->cell_count++;
+    return STATUS_OK;
+}
+
+void pool_give(struct pool *pool, uint32_t index)
+{
+    assert(index < pool->cell_count);
+    memcpy(pool_at(pool, index), &pool->free_head, sizeof pool->free_head);
+    pool->free_head = index;
+}

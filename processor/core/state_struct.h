@@ -1,0 +1,18 @@
+/* state_struct: the state laid open, for the files of this folder only. */
+#ifndef WEIR_PROCESSOR_CORE_STATE_STRUCT_H
+#define WEIR_PROCESSOR_CORE_STATE_STRUCT_H
+
+#include "processor/core/limiter.h"
+#include "processor/core/sources.h"
+#include "processor/core/state.h"
+
+struct state {
+    struct hash_seed seed; /* secret; places keys in tables, decides nothing */
+    struct policy_set *policies;
+    struct limiter limiters[POLICIES_MAX]; /* one per policy, in the order of the set */
+    struct sources sources;
+    struct position position;
+    uint64_t expired_ns; /* what ended by then is forgotten; ≥ position.last_time_ns */
+};
+
+#endif

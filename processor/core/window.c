@@ -1,0 +1,202 @@
+#include "processor/core/window.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+enum chunk_kind { CHUNK_UNITS, CHUNK_WEIGHTED };
+enum { CHUNK_UNITS_MAX = 12, CHUNK_WEIGHTED_MAX = 4 };
+
+struct chunk {
+    uint32_t next; /* newer chunk, or POOL_NONE */
+    uint8_t kind;
+    uint8_t count; /* entries written */
+    uint8_t first; /* entries before it are trimmed */
+    uint64_t base_ns;
+    union {
+        uint32_t unit_offsets[CHUNK_UNITS_MAX]; /* ns from the base */
+        struct {
+            uint32_t offsets[CHUNK_WEIGHTED_MAX];
+            uint64_t costs[CHUNK_WEIGHTED_MAX];
+        } weighted;
+    } entries;
+};
+static_assert(sizeof(struct chunk) == POOL_CELL_BYTES, "a chunk is one cache line");
+
+static struct chunk *chunk_at(const struct pool *pool, uint32_t index)
+{
+    return pool_at(pool, index);
+}
+
+static uint32_t offset_of(const struct chunk *chunk, uint32_t entry)
+{
+    return chunk->kind == CHUNK_UNITS ? chunk->entries.unit_offsets[entry]
+                                      : chunk->entries.weighted.offsets[entry];
+}
+
+static uint64_t stamp_of(const struct chunk *chunk, uint32_t entry)
+{
+    return chunk->base_ns + offset_of(chunk, entry);
+}
+
+static uint64_t cost_of(const struct chunk *chunk, uint32_t entry)
+{
+    return chunk->kind == CHUNK_UNITS ? 1 : chunk->entries.weighted.costs[entry];
+}
+
+void window_init(struct window *window)
+{
+    *window = (struct window){.head = POOL_NONE, .tail = POOL_NONE};
+}
+
+/* ---- adding ---- */
+
+/* The third equal stamp in a row: a burst, which a weighted chunk holds in one entry. */
+static bool is_burst(const struct chunk *chunk, uint32_t offset)
+{
+    const uint32_t *offsets = chunk->entries.unit_offsets;
+    uint32_t count = chunk->count;
+    return count >= 2 && offsets[count - 1] == offset && offsets[count - 2] == offset;
+}
+
+/* Adds to the newest chunk if the entry fits there. */
+static bool chunk_add(struct chunk *chunk, uint64_t stamp_ns, uint64_t cost)
+{
+    if (stamp_ns - chunk->base_ns > UINT32_MAX)
+        return false;
+    uint32_t offset = (uint32_t)(stamp_ns - chunk->base_ns);
+    if (chunk->kind == CHUNK_UNITS) {
+        if (cost != 1 || chunk->count == CHUNK_UNITS_MAX || is_burst(chunk, offset))
+            return false;
+        chunk->entries.unit_offsets[chunk->count++] = offset;
+        return true;
+    }
+    if (chunk->count > chunk->first && offset_of(chunk, chunk->count - 1u) == offset) {
+        chunk->entries.weighted.costs[chunk->count - 1] += cost;
+        return true;
+    }
+    if (chunk->count == CHUNK_WEIGHTED_MAX)
+        return false;
+    chunk->entries.weighted.offsets[chunk->count] = offset;
+    chunk->entries.weighted.costs[chunk->count++] = cost;
+    return true;
+}
+
+/* Weighted after a burst or a weight, since more of the kind is likely; units else. */
+static enum chunk_kind kind_after(const struct chunk *tail, uint64_t stamp_ns, uint64_t cost)
+{
+    if (cost != 1)
+        return CHUNK_WEIGHTED;
+    if (tail == NULL || tail->count == 0)
+        return CHUNK_UNITS;
+    uint32_t last = tail->count - 1u;
+    bool heavy = cost_of(tail, last) > 1 || stamp_of(tail, last) == stamp_ns;
+    return heavy ? CHUNK_WEIGHTED : CHUNK_UNITS;
+}
+
+static enum status start_chunk(struct window *window, struct pool *pool, uint64_t stamp_ns,
+                               uint64_t cost)
+{
+    const struct chunk *tail = window->tail == POOL_NONE ? NULL : chunk_at(pool, window->tail);
+    enum chunk_kind kind = kind_after(tail, stamp_ns, cost);
+    uint32_t index;
+    enum status status = pool_take(pool, &index);
+    if (status != STATUS_OK)
+        return status;
+    struct chunk *chunk = chunk_at(pool, index);
+    chunk->next = POOL_NONE;
+    chunk->kind = (uint8_t)kind;
+    chunk->count = 0;
+    chunk->first = 0;
+    chunk->base_ns = stamp_ns;
+    if (window->tail == POOL_NONE)
+        window->head = index;
+    else
+        chunk_at(pool, window->tail)->next = index;
+    window->tail = index;
+    return STATUS_OK;
+}
+
+enum status window_add(struct window *window, struct pool *pool, uint64_t stamp_ns, uint64_t cost,
+                       uint64_t length_ns)
+{
+    if (window->units > UINT64_MAX - cost)
+        return STATUS_TOO_LARGE;
+    if (window->tail == POOL_NONE || !chunk_add(chunk_at(pool, window->tail), stamp_ns, cost)) {
+        window_trim(window, pool, stamp_ns, length_ns);
+        enum status status = start_chunk(window, pool, stamp_ns, cost);
+        if (status != STATUS_OK)
+            return status;
+        bool added = chunk_add(chunk_at(pool, window->tail), stamp_ns, cost);
+        assert(added); /* a new chunk has room */
+        (void)added;
+    }
+    window->units += cost;
+    return STATUS_OK;
+}
+
+/* ---- dropping ---- */
+
+static void drop_head(struct window *window, struct pool *pool)
+{
+    uint32_t head = window->head;
+    window->head = chunk_at(pool, head)->next;
+    if (window->head == POOL_NONE)
+        window->tail = POOL_NONE;
+    pool_give(pool, head);
+}
+
+void window_trim(struct window *window, struct pool *pool, uint64_t now_ns, uint64_t length_ns)
+{
+    while (window->head != POOL_NONE) {
+        struct chunk *chunk = chunk_at(pool, window->head);
+        uint32_t first = chunk->first;
+        while (first < chunk->count && window_expired(stamp_of(chunk, first), now_ns, length_ns))
+            window->units -= cost_of(chunk, first++);
+        chunk->first = (uint8_t)first;
+        if (first < chunk->count)
+            return;
+        drop_head(window, pool);
+    }
+}
+
+void window_clear(struct window *window, struct pool *pool)
+{
+    while (window->head != POOL_NONE)
+        drop_head(window, pool);
+    window->units = 0;
+}
+
+/* ---- reading ---- */
+
+uint64_t window_wait_ns(const struct window *window, const struct pool *pool, uint64_t room,
+                        uint64_t now_ns, uint64_t length_ns)
+{
+    uint64_t left = window->units; /* what is behind the entries passed so far */
+    if (left <= room)
+        return 0;
+    for (uint32_t index = window->head; index != POOL_NONE; index = chunk_at(pool, index)->next) {
+        const struct chunk *chunk = chunk_at(pool, index);
+        for (uint32_t i = chunk->first; i < chunk->count; i++) {
+            left -= cost_of(chunk, i);
+            if (left > room)
+                continue;
+            uint64_t stamp_ns = stamp_of(chunk, i);
+            bool expired = window_expired(stamp_ns, now_ns, length_ns);
+            return expired ? 0 : length_ns - (now_ns - stamp_ns);
+        }
+    }
+    assert(!"the costs in the list add up to window->units");
+    return WINDOW_NEVER;
+}
+
+uint64_t window_newest_ns(const struct window *window, const struct pool *pool)
+{
+    const struct chunk *tail = chunk_at(pool, window->tail);
+    return stamp_of(tail, tail->count - 1u);
+}
+
+void window_prefetch(const struct window *window, const struct pool *pool)
+{
+    if (window->tail != POOL_NONE)
+        __builtin_prefetch(chunk_at(pool, window->tail));
+}

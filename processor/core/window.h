@@ -1,0 +1,65 @@
+/* window: the stamps and costs of what one key (or a whole policy) had accepted, oldest first.
+ *
+ * A list of one-line chunks from a pool. Times are exact ns: a chunk holds a base time and offsets
+ * of 32 bits, and what does not fit starts a new chunk.
+ *
+ *     units chunk      base, next, kind, count, first | 12 × offset                  cost 1 each
+ *     weighted chunk   base, next, kind, count, first |  4 × offset, 4 × cost
+ *
+ * Costs of equal stamps in a weighted chunk are added up, so a burst in one batch (one stamp) takes
+ * one entry. A dense window takes 5.3 bytes per unit.
+ *
+ * At time t a stamp s counts while s > t − length; entries that no longer count stay in the list
+ * until window_trim, and every reader passes over them, so trimming never changes an answer. Stamps
+ * must be added in order. Sums of costs must fit 64 bits (see window_add).
+ */
+#ifndef WEIR_PROCESSOR_CORE_WINDOW_H
+#define WEIR_PROCESSOR_CORE_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "processor/core/pool.h"
+
+#define WINDOW_NEVER UINT64_MAX
+
+struct window {
+    uint64_t units; /* sum of all costs in the list, those that no longer count included */
+    uint32_t head;  /* oldest chunk; POOL_NONE: the list is empty */
+    uint32_t tail;  /* newest chunk */
+};
+
+void window_init(struct window *window);
+
+/* Adds `cost` ≥ 1 at `stamp_ns` ≥ the newest. When it starts a chunk it first trims at `stamp_ns`,
+ * so a window that is only added to does not outgrow what counts. TOO_LARGE if the sum would pass
+ * 64 bits; NO_MEMORY. */
+MUST_USE enum status window_add(struct window *window, struct pool *pool, uint64_t stamp_ns,
+                                uint64_t cost, uint64_t length_ns);
+
+/* Drops the entries that do not count at `now_ns`. */
+void window_trim(struct window *window, struct pool *pool, uint64_t now_ns, uint64_t length_ns);
+
+/* Gives all chunks back. */
+void window_clear(struct window *window, struct pool *pool);
+
+/* How long until the sum of what counts is at most `room` if nothing is added: 0 when it is now.
+ * Walks from the oldest entry only as far as it must. */
+uint64_t window_wait_ns(const struct window *window, const struct pool *pool, uint64_t room,
+                        uint64_t now_ns, uint64_t length_ns);
+
+/* The newest stamp; the list must not be empty. */
+uint64_t window_newest_ns(const struct window *window, const struct pool *pool);
+
+/* Brings the newest chunk towards the cache. */
+void window_prefetch(const struct window *window, const struct pool *pool);
+
+/* Has the stamp left a window of `length_ns` at `now_ns` (≥ stamp)? The window is (now − length,
+ * now]. */
+static inline bool window_expired(uint64_t stamp_ns, uint64_t now_ns, uint64_t length_ns)
+{
+    return now_ns - stamp_ns >= length_ns;
+}
+
+#endif
