@@ -1,0 +1,291 @@
+#include "processor/store/scan.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "processor/store/file_window.h"
+#include "processor/store/segment.h"
+
+enum {
+    AHEAD_BYTES = 1024 * 1024, /* of one read */
+    SECTOR_BYTES = 512,        /* the least that a disk writes as a whole */
+};
+
+struct scan {
+    const struct folder *folder;
+    log_visit_fn *visit;
+    void *context;
+    struct file_window window;
+    struct file file; /* the segment being read */
+    uint64_t number;  /* of it */
+    uint64_t offset;  /* of the next batch in it */
+    struct batch_chain chain;
+    struct scan_result *result;
+};
+
+/* Reads and checks the batch at scan->offset against the chain. OK; END: all zero, or no room for a
+ * header; DAMAGED with the bare reason; IO. */
+static enum status read_batch(struct scan *scan, struct batch_disk *ret_disk,
+                              struct batch_view *ret_view, struct detail *ret_detail)
+{
+    struct slice bytes;
+    enum status status = file_window_get(&scan->window, scan->offset, BATCH_HEADER_BYTES,
+                                         AHEAD_BYTES, &bytes, ret_detail);
+    if (status == STATUS_OK)
+        status = batch_decode(bytes.data, ret_disk, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (scan->chain.next_number == 0)
+        scan->chain.salt = ret_disk->seal.salt;
+    status = batch_follows(ret_disk, &scan->chain, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (ret_disk->seal.segment_bytes != scan->file.bytes)
+        return detail_set(ret_detail, STATUS_DAMAGED,
+                          "the file has %" PRIu64 " bytes, it was made with %" PRIu64,
+                          scan->file.bytes, ret_disk->seal.segment_bytes);
+    status = file_window_get(&scan->window, scan->offset, (size_t)batch_disk_bytes(ret_disk),
+                             AHEAD_BYTES, &bytes, ret_detail);
+    if (status == STATUS_END)
+        return detail_set(ret_detail, STATUS_DAMAGED, "the batch goes beyond the file's end");
+    if (status != STATUS_OK)
+        return status;
+    return batch_open(ret_disk, bytes, ret_view, ret_detail);
+}
+
+static void take_batch(struct scan *scan, const struct batch_disk *disk)
+{
+    struct scan_result *result = scan->result;
+    if (disk->seal.write_first == disk->header.number)
+        result->last_write = scan->offset;
+    scan->offset += batch_disk_bytes(disk);
+    batch_chain_advance(&scan->chain, disk);
+    result->durable = (struct durable){
+        .last_batch = disk->header.number,
+        .last_event_id = scan->chain.next_event_id - 1,
+        .last_rejection_id = scan->chain.next_rejection_id - 1,
+        .last_time_ns = scan->chain.last_time_ns,
+        .segment = scan->number,
+        .offset = scan->offset,
+    };
+}
+
+/* How the good batches of a segment end. */
+struct ending {
+    bool bad;             /* a batch fails its checks; else the next header place is all zero */
+    struct detail reason; /* what to say if it is bad, or if what follows is not zero */
+};
+
+/* Visits the good batches of the segment. */
+static enum status visit_batches(struct scan *scan, struct ending *ret_ending,
+                                 struct detail *ret_detail)
+{
+    for (;;) {
+        struct batch_disk disk;
+        struct batch_view view;
+        struct detail reason = {""};
+        enum status status = read_batch(scan, &disk, &view, &reason);
+        if (status == STATUS_DAMAGED) {
+            *ret_ending = (struct ending){.bad = true, .reason = reason};
+            return STATUS_OK;
+        }
+        if (status == STATUS_END) {
+            *ret_ending = (struct ending){.reason = {"bytes where no batch begins"}};
+            return STATUS_OK;
+        }
+        if (status != STATUS_OK)
+            return detail_set(ret_detail, status, "%s", reason.text);
+        status = scan->visit(scan->context, &view, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        take_batch(scan, &disk);
+    }
+}
+
+/* ret_end: behind the last byte of the segment that is not zero, or scan->offset if all are. */
+static enum status find_written_end(struct scan *scan, uint64_t *ret_end, struct detail *ret_detail)
+{
+    uint64_t end = scan->offset;
+    for (uint64_t at = scan->offset; at < scan->file.bytes;) {
+        const uint64_t left = scan->file.bytes - at;
+        struct slice bytes;
+        const enum status status =
+            file_window_get(&scan->window, at, left < AHEAD_BYTES ? (size_t)left : AHEAD_BYTES, 0,
+                            &bytes, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        if (!bytes_are_zero(bytes.data, bytes.size)) {
+            size_t size = bytes.size;
+            while (bytes.data[size - 1] == 0)
+                size--;
+            end = at + size;
+        }
+        at += bytes.size;
+    }
+    *ret_end = end;
+    return STATUS_OK;
+}
+
+/* What stands behind a batch that fails. */
+struct later {
+    bool found;      /* a valid header of this log */
+    bool proof;      /* … written when the failing batch was durable */
+    uint64_t offset; /* of the first found, or of the first proof */
+};
+
+/* Looks at every place where a header can stand. A producer cannot plant one: it does not know the
+ * salt. */
+static enum status find_later(struct scan *scan, uint64_t end, struct later *ret_later,
+                              struct detail *ret_detail)
+{
+    *ret_later = (struct later){0};
+    for (uint64_t at = scan->offset + BATCH_ALIGNMENT_BYTES; at < end;
+         at += BATCH_ALIGNMENT_BYTES) {
+        struct slice bytes;
+        const enum status status =
+            file_window_get(&scan->window, at, BATCH_HEADER_BYTES, AHEAD_BYTES, &bytes, ret_detail);
+        if (status == STATUS_END)
+            break;
+        if (status != STATUS_OK)
+            return status;
+        struct batch_disk disk;
+        if (batch_decode(bytes.data, &disk, NULL) != STATUS_OK ||
+            disk.seal.salt != scan->chain.salt)
+            continue;
+        const bool proof = disk.seal.write_first > scan->chain.next_number;
+        if (proof || !ret_later->found)
+            *ret_later = (struct later){.found = true, .proof = proof, .offset = at};
+        if (proof)
+            break;
+    }
+    return STATUS_OK;
+}
+
+/* A torn write leaves sectors as they were, and they were zero. */
+static enum status has_zero_sector(struct scan *scan, uint64_t from, uint64_t to, bool *ret_zero,
+                                   struct detail *ret_detail)
+{
+    *ret_zero = false;
+    while (from < to && !*ret_zero) {
+        const uint64_t sector_end = (from / SECTOR_BYTES + 1) * SECTOR_BYTES;
+        const uint64_t end = sector_end < to ? sector_end : to;
+        struct slice bytes;
+        const enum status status = file_window_get(&scan->window, from, (size_t)(end - from),
+                                                   AHEAD_BYTES, &bytes, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        *ret_zero = bytes_are_zero(bytes.data, bytes.size);
+        from = end;
+    }
+    return STATUS_OK;
+}
+
+/* The last segment ends in something that is neither a good batch nor zeros: torn, or damaged? */
+static enum status judge_tail(struct scan *scan, uint64_t end, const struct detail *reason,
+                              struct detail *ret_detail)
+{
+    if (scan->chain.next_number == 0) /* the genesis was durable before its segment got its name */
+        return file_damaged(&scan->file, scan->offset, ret_detail, "%s", reason->text);
+    struct later later;
+    enum status status = find_later(scan, end, &later, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    bool torn = !later.found;
+    if (later.found && !later.proof) {
+        status = has_zero_sector(scan, scan->offset, later.offset, &torn, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (!torn)
+        return file_damaged(&scan->file, scan->offset, ret_detail,
+                            "%s; a later batch is whole at offset %" PRIu64, reason->text,
+                            later.offset);
+    scan->result->torn_bytes = end - scan->offset;
+    scan->result->torn_reason = *reason;
+    return STATUS_OK;
+}
+
+/* The batches of the segment are read; `next` is the segment that follows, NULL for the last. */
+static enum status check_rest(struct scan *scan, const struct ending *ending, const uint64_t *next,
+                              struct detail *ret_detail)
+{
+    uint64_t end = 0;
+    const enum status status = find_written_end(scan, &end, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    const bool clean = !ending->bad && end == scan->offset;
+    if (next == NULL && !clean)
+        return judge_tail(scan, end, &ending->reason, ret_detail);
+    if (!clean)
+        return file_damaged(&scan->file, scan->offset, ret_detail, "%s", ending->reason.text);
+    if (scan->chain.next_number == 0)
+        return file_damaged(&scan->file, 0, ret_detail, "the genesis batch is missing");
+    if (next != NULL && *next != scan->chain.next_number)
+        return file_damaged(&scan->file, scan->offset, ret_detail,
+                            "batch %" PRIu64 " is due next, the next segment is named %" PRIu64,
+                            scan->chain.next_number, *next);
+    return STATUS_OK;
+}
+
+static enum status scan_segment(struct scan *scan, uint64_t number, const uint64_t *next,
+                                struct detail *ret_detail)
+{
+    enum status status = segment_open(&scan->file, scan->folder, number, O_RDONLY, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    scan->number = number;
+    scan->offset = 0;
+    file_window_attach(&scan->window, &scan->file, scan->file.bytes);
+    struct ending ending = {0};
+    if (scan->file.bytes < SEGMENT_BYTES_MIN || scan->file.bytes % SECTOR_BYTES != 0)
+        status = file_damaged(&scan->file, scan->file.bytes, ret_detail, "the file was cut short");
+    if (status == STATUS_OK)
+        status = visit_batches(scan, &ending, ret_detail);
+    if (status == STATUS_OK)
+        status = check_rest(scan, &ending, next, ret_detail);
+    file_window_detach(&scan->window);
+    file_close(&scan->file);
+    return status;
+}
+
+static enum status scan_segments(struct scan *scan, const struct segment_list *list,
+                                 struct detail *ret_detail)
+{
+    if (list->count > 0 && list->numbers[0] != 0)
+        return detail_set(ret_detail, STATUS_DAMAGED,
+                          "%s: the first segment is missing, the log begins with batch %" PRIu64,
+                          scan->folder->path, list->numbers[0]);
+    for (size_t i = 0; i < list->count; i++) {
+        const uint64_t *next = i + 1 < list->count ? &list->numbers[i + 1] : NULL;
+        const enum status status = scan_segment(scan, list->numbers[i], next, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    scan->result->empty = list->count == 0;
+    scan->result->chain = scan->chain;
+    scan->result->segment = scan->number;
+    scan->result->offset = scan->offset;
+    return STATUS_OK;
+}
+
+enum status scan_log(const struct folder *folder, log_visit_fn *visit, void *context,
+                     struct scan_result *ret_result, struct detail *ret_detail)
+{
+    struct scan_result result = {0};
+    struct scan scan = {
+        .folder = folder, .visit = visit, .context = context, .file.fd = -1, .result = &result};
+    struct segment_list list = {0};
+    batch_chain_init(&scan.chain, 0);
+    enum status status = file_window_init(&scan.window, BATCH_BYTES_MAX + AHEAD_BYTES);
+    if (status != STATUS_OK)
+        return detail_set(ret_detail, status, "no memory to read the log");
+    status = segment_list_read(&list, folder, ret_detail);
+    if (status == STATUS_OK)
+        status = scan_segments(&scan, &list, ret_detail);
+    if (status == STATUS_OK)
+        *ret_result = result;
+    segment_list_fini(&list);
+    file_window_fini(&scan.window);
+    return status;
+}
