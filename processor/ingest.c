@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/event/codec.h"
 #include "common/wire/feed.h"
 #include "common/wire/submission.h"
 #include "processor/core/admission.h"
@@ -37,7 +36,7 @@ struct ingest {
     enum status group_read[ADMISSION_GROUP_MAX]; /* what event_read said */
     struct slice group_raw[ADMISSION_GROUP_MAX]; /* the event's bytes, good or bad */
     struct detail group_detail[ADMISSION_GROUP_MAX];
-    uint8_t key_bytes[8 + POLICY_KEY_BYTES_MAX]; /* scratch: a key's MessagePack */
+    struct buffer key; /* scratch: a key's MessagePack */
 };
 
 /* One submission while it is being decided. */
@@ -58,6 +57,7 @@ struct ingest *ingest_new(struct service *service, struct state *state, struct s
     ingest->socket = socket;
     ingest->next_batch = log_durable(service->log).last_batch + 1;
     frame_init(&ingest->frame);
+    buffer_init(&ingest->key, 2 * POLICY_KEY_BYTES_MAX);
     ingest->ledger = ledger_new(&service->log_id);
     ingest->recorder = recorder_new(service->records_per_s);
     if (ingest->ledger == NULL || ingest->recorder == NULL)
@@ -72,6 +72,7 @@ void ingest_destroy(struct ingest **ingest)
     if ((*ingest)->batch != NULL)
         batch_release((*ingest)->batch);
     frame_fini(&(*ingest)->frame);
+    buffer_fini(&(*ingest)->key);
     ledger_destroy(&(*ingest)->ledger);
     recorder_destroy(&(*ingest)->recorder);
     state_destroy(&(*ingest)->state);
@@ -107,7 +108,7 @@ static bool log_has_room(struct ingest *ingest)
 static void stamp(struct ingest *ingest)
 {
     ingest->now_ns = log_clock_stamp(&ingest->service->clock, clock_boot_ns());
-    ingest->decision = (struct decision){.kind = DECISION_TICK, .time_ns = ingest->now_ns};
+    admission_tick(ingest->now_ns, &ingest->decision);
     apply(ingest);
 }
 
@@ -242,27 +243,14 @@ static void submission_refuse(struct ingest *ingest, enum reason reason, struct 
     refusal_record(ingest, &rejection);
 }
 
-/* The key of a charge as a MessagePack item in the scratch. */
-static struct slice key_item(struct ingest *ingest, const struct policy_key_value *key)
-{
-    uint8_t *end;
-    if (key->is_text)
-        end = codec_put_text(ingest->key_bytes, key->text);
-    else if (!key->is_negative)
-        end = codec_put_uint(ingest->key_bytes, key->bits);
-    else {
-        ingest->key_bytes[0] = 0xd3;
-        end = codec_put_be(ingest->key_bytes + 1, key->bits, 8);
-    }
-    return (struct slice){ingest->key_bytes, (size_t)(end - ingest->key_bytes)};
-}
-
 static void rejection_name_policy(struct ingest *ingest, struct rejection *rejection,
                                   uint32_t policy, uint32_t charge)
 {
     const struct policy *named = &state_policies(ingest->state)->items[policy];
     rejection->policy = slice_of_text(named->name);
-    rejection->key = key_item(ingest, &ingest->decision.charges[charge].key);
+    buffer_clear(&ingest->key);
+    policy_key_write(&ingest->decision.charges[charge].key, &ingest->key);
+    rejection->key = buffer_slice(&ingest->key);
 }
 
 /* What a refused sequence leaves: its record, its place in the ack, its verdict in the state. */
@@ -360,6 +348,9 @@ static uint32_t group_read(struct ingest *ingest, struct visit *visit)
     for (uint32_t i = 0; i < count; i++)
         if (ingest->group_read[i] == STATUS_OK)
             admission_prefetch(ingest->state, &ingest->group[i]);
+    for (uint32_t i = 0; i < count; i++)
+        if (ingest->group_read[i] == STATUS_OK)
+            admission_prefetch_windows(ingest->state, &ingest->group[i]);
     return count;
 }
 

@@ -285,8 +285,7 @@ static enum status ordinary_visit(struct recovery *recovery, const struct batch_
 {
     if (recovery->state == NULL)
         return impossible(batch, "it stands before the log's genesis", ret_detail);
-    recovery->decision =
-        (struct decision){.kind = DECISION_TICK, .time_ns = batch->header.first_time_ns};
+    admission_tick(batch->header.first_time_ns, &recovery->decision);
     enum status status = apply(recovery, ret_detail);
     if (status == STATUS_OK)
         status = sources_enter(recovery, batch, ret_detail);

@@ -302,6 +302,7 @@ static void supervise(struct run *run)
         report_summary(&run->service, &line);
         wall_step_warn(run);
     }
+    (void)lifecycle_stopping(); /* takes the signal: a second one ends the process at once */
 }
 
 /* Starts the threads, waits for the stop, and ends them in the order in which batches flow. */
