@@ -10,10 +10,14 @@ static bool is_reserved(struct slice name)
     return name.size >= size && memcmp(name.data, reserved, size) == 0;
 }
 
+/* [a-z0-9_.-] as a set of bits. */
 static bool is_type_byte(uint8_t byte)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_' ||
-           byte == '.' || byte == '-';
+    static const uint64_t set[4] = {
+        UINT64_C(3) << '-' | UINT64_C(0x3ff) << '0',
+        UINT64_C(1) << ('_' - 64) | UINT64_C(0x3ffffff) << ('a' - 64),
+    };
+    return (set[byte >> 6] >> (byte & 63) & 1) != 0;
 }
 
 static enum status type_check(struct slice type, const uint8_t *origin, struct detail *ret_detail)
@@ -54,31 +58,23 @@ static const char *const elements[] = {
 
 static enum status count_read(struct mp_reader *reader, uint32_t *ret_count)
 {
-    struct mp_reader cursor = *reader;
-    uint32_t count;
-    enum status status = mp_read_array(&cursor, &count);
-    if (status != STATUS_OK)
+    const uint8_t *start = reader->at;
+    enum status status = mp_read_array(reader, ret_count);
+    if (status != STATUS_OK || *ret_count == 5 || *ret_count == 6)
         return status;
-    if (count != 5 && count != 6)
-        return STATUS_INVALID;
-    *reader = cursor;
-    *ret_count = count;
-    return STATUS_OK;
+    reader->at = start;
+    return STATUS_INVALID;
 }
 
 static enum status uint_read_within(struct mp_reader *reader, uint64_t min, uint64_t max,
                                     uint64_t *ret_value)
 {
-    struct mp_reader cursor = *reader;
-    uint64_t value;
-    enum status status = mp_read_uint(&cursor, &value);
-    if (status != STATUS_OK)
+    const uint8_t *start = reader->at;
+    enum status status = mp_read_uint(reader, ret_value);
+    if (status != STATUS_OK || (*ret_value >= min && *ret_value <= max))
         return status;
-    if (value < min || value > max)
-        return STATUS_INVALID;
-    *reader = cursor;
-    *ret_value = value;
-    return STATUS_OK;
+    reader->at = start;
+    return STATUS_INVALID;
 }
 
 /* Reads the elements before `data`; ret_count is the number of elements of the whole event. On
@@ -159,16 +155,12 @@ static enum status too_large(struct slice raw, struct detail *ret_detail)
 enum status event_read(struct mp_reader *reader, struct event *ret_event, struct slice *ret_raw,
                        struct detail *ret_detail)
 {
-    struct mp_reader cursor = *reader;
-    struct event event;
-    enum status status = event_check(&cursor, &event, ret_detail);
-    if (status == STATUS_OK && event.raw.size <= EVENT_BYTES_MAX) {
-        *reader = cursor;
-        *ret_event = event;
-        return STATUS_OK;
-    }
-
     const uint8_t *start = reader->at;
+    enum status status = event_check(reader, ret_event, ret_detail);
+    if (status == STATUS_OK && ret_event->raw.size <= EVENT_BYTES_MAX)
+        return STATUS_OK;
+
+    reader->at = start;
     status = mp_skip_explain(reader, start, ret_detail);
     if (status != STATUS_OK)
         return status;
@@ -180,24 +172,18 @@ enum status event_read(struct mp_reader *reader, struct event *ret_event, struct
 
 enum status event_read_stored(struct mp_reader *reader, struct event *ret_event)
 {
-    struct mp_reader cursor = *reader;
-    struct event event;
-    uint32_t count;
-    enum status status = envelope_read(&cursor, &event, &count, NULL);
+    const uint8_t *start = reader->at;
+    uint32_t count = 0;
+    enum status status = envelope_read(reader, ret_event, &count, NULL);
+    if (status == STATUS_OK)
+        status = mp_read_raw(reader, &ret_event->data);
+    ret_event->attributes = (struct slice){reader->at, 0};
+    if (status == STATUS_OK && count == 6)
+        status = mp_read_raw(reader, &ret_event->attributes);
+    ret_event->raw = bytes_since(start, reader);
     if (status != STATUS_OK)
-        return status;
-    status = mp_read_raw(&cursor, &event.data);
-    if (status != STATUS_OK)
-        return status;
-    event.attributes = (struct slice){cursor.at, 0};
-    if (count == 6)
-        status = mp_read_raw(&cursor, &event.attributes);
-    if (status != STATUS_OK)
-        return status;
-    event.raw = bytes_since(reader->at, &cursor);
-    *reader = cursor;
-    *ret_event = event;
-    return STATUS_OK;
+        reader->at = start;
+    return status;
 }
 
 enum status event_source_check(struct slice source, struct detail *ret_detail)

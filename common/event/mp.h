@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/base/buffer.h"
 
@@ -86,7 +87,7 @@ MUST_USE enum status mp_check_attributes(struct mp_reader *reader, const uint8_t
                                          struct detail *ret_detail);
 
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-bool utf8_valid(struct slice text);
+static inline bool utf8_valid(struct slice text);
 
 /* The four readers that run for every event take the one-byte formats here and leave the others to
  * the general readers, which must not be called directly. */
@@ -132,6 +133,32 @@ static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pa
     *ret_pairs = *reader->at & 0x0fu;
     reader->at++;
     return STATUS_OK;
+}
+
+/* The same holds for texts: nearly all are ASCII. Not to be called directly. */
+bool utf8_valid_any(struct slice text);
+
+/* No byte above 0x7f; eight bytes at a time, the last eight overlapping those before. */
+static inline bool utf8_is_ascii(struct slice text)
+{
+    const uint64_t high_bits = 0x8080808080808080ULL;
+    uint64_t word, seen = 0;
+    if (text.size < sizeof word) {
+        for (size_t i = 0; i < text.size; i++)
+            seen |= text.data[i];
+        return seen < 0x80;
+    }
+    for (size_t i = 0; i < text.size - sizeof word; i += sizeof word) {
+        memcpy(&word, text.data + i, sizeof word);
+        seen |= word;
+    }
+    memcpy(&word, text.data + text.size - sizeof word, sizeof word);
+    return ((seen | word) & high_bits) == 0;
+}
+
+static inline bool utf8_valid(struct slice text)
+{
+    return utf8_is_ascii(text) || utf8_valid_any(text);
 }
 
 #endif

@@ -2,6 +2,7 @@
  * arrays. Keys of small maps are compared with each other as they come; a map of more pairs is
  * walked once more when it closes, with a hash table whose seed nobody outside knows. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/hash.h"
@@ -22,7 +23,7 @@ struct frame {
 };
 
 struct check {
-    struct mp_reader reader;
+    const uint8_t *end;
     const uint8_t *origin; /* offsets in details count from here */
     struct detail *detail;
     const char *what; /* "data" or "attributes" */
@@ -39,46 +40,51 @@ static _Thread_local struct {
     uint32_t offsets[SCRATCH_SLOTS];
 } scratch;
 
-static enum status fail(const struct check *check, const uint8_t *at, const char *problem)
+/* The functions below check what stands at `at` and return the first byte behind it, or NULL when
+ * it is not as it must be; then the detail is filled. */
+
+static const uint8_t *fail(const struct check *check, const uint8_t *at, const char *problem)
 {
-    return detail_set(check->detail, STATUS_INVALID, "%s: %s at byte %zu", check->what, problem,
-                      (size_t)(at - check->origin));
+    enum status status = detail_set(check->detail, STATUS_INVALID, "%s: %s at byte %zu",
+                                    check->what, problem, (size_t)(at - check->origin));
+    return status == STATUS_OK ? at : NULL;
 }
 
-static enum status fail_twice(const struct check *check, struct slice key)
+static const uint8_t *fail_twice(const struct check *check, struct slice key)
 {
-    size_t offset = (size_t)(key.data - check->origin);
+    char problem[KEY_SHOWN_BYTES_MAX + 32];
     if (key.size > KEY_SHOWN_BYTES_MAX)
-        return detail_set(check->detail, STATUS_INVALID,
-                          "%s: a key of %zu bytes appears twice at byte %zu", check->what, key.size,
-                          offset);
-    return detail_set(check->detail, STATUS_INVALID, "%s: key '%.*s' appears twice at byte %zu",
-                      check->what, (int)key.size, (const char *)key.data, offset);
+        snprintf(problem, sizeof problem, "a key of %zu bytes appears twice", key.size);
+    else
+        snprintf(problem, sizeof problem, "key '%.*s' appears twice", (int)key.size,
+                 (const char *)key.data);
+    return fail(check, key.data, problem);
 }
 
-static enum status check_small_map_key(struct check *check, const struct frame *map,
-                                       struct slice key)
+/* Compares the key with those before it and keeps it. */
+static bool small_map_enter(struct check *check, const struct frame *map, struct slice key)
 {
     struct slice *keys = check->keys[check->depth - 1];
     uint32_t before = map->count - map->left;
     for (uint32_t i = 0; i < before; i++) {
-        if (slice_equal(keys[i], key))
-            return fail_twice(check, key);
+        if (keys[i].size == key.size && memcmp(keys[i].data, key.data, key.size) == 0)
+            return false;
     }
     keys[before] = key;
-    return STATUS_OK;
+    return true;
 }
 
-static enum status check_key(struct check *check, const struct frame *map)
+static const uint8_t *check_key(struct check *check, const struct frame *map, const uint8_t *at)
 {
-    const uint8_t *start = check->reader.at;
-    struct slice key;
-    enum status status = mp_read_text(&check->reader, &key);
-    if (status != STATUS_OK)
-        return fail(check, start, "a key that is not a string");
+    struct mp_head head = mp_head_read(at, check->end);
+    if (!head.whole || head.type != MP_TEXT)
+        return fail(check, at, "a key that is not a string");
+    struct slice key = {at + head.head_bytes, head.size};
     if (!utf8_valid(key))
-        return fail(check, start, "a key that is not UTF-8");
-    return map->count <= PAIRWISE_PAIRS_MAX ? check_small_map_key(check, map, key) : STATUS_OK;
+        return fail(check, at, "a key that is not UTF-8");
+    if (map->count <= PAIRWISE_PAIRS_MAX && !small_map_enter(check, map, key))
+        return fail_twice(check, key);
+    return key.data + key.size;
 }
 
 /* Enters the key in the scratch table of `slots` (a power of two) slots; false if it is there. */
@@ -97,8 +103,9 @@ static bool scratch_enter(const uint8_t *items, const uint8_t *end, uint32_t slo
     return true;
 }
 
-/* A map whose items have all been checked. */
-static enum status check_large_map_keys(const struct check *check, const struct frame *map)
+/* A map whose items, up to `end`, have all been checked. */
+static const uint8_t *check_large_map_keys(const struct check *check, const struct frame *map,
+                                           const uint8_t *end)
 {
     uint32_t slots = 2 * PAIRWISE_PAIRS_MAX;
     while (slots < 2 * map->count)
@@ -108,69 +115,66 @@ static enum status check_large_map_keys(const struct check *check, const struct 
         hash_seed_random(&scratch.seed);
     scratch.seeded = true;
 
-    struct mp_reader reader = {map->items, check->reader.at};
+    struct mp_reader reader = {map->items, end};
     for (uint32_t i = 0; i < map->count; i++) {
         const uint8_t *key_at = reader.at;
         struct slice key;
-        enum status status = mp_read_text(&reader, &key);
-        if (status != STATUS_OK)
-            return status;
-        if (!scratch_enter(map->items, reader.end, slots, key, key_at))
+        if (mp_read_text(&reader, &key) != STATUS_OK)
+            return fail(check, key_at, "a key that is not a string");
+        if (!scratch_enter(map->items, end, slots, key, key_at))
             return fail_twice(check, key);
-        status = mp_skip(&reader);
-        if (status != STATUS_OK)
-            return status;
+        if (mp_skip(&reader) != STATUS_OK)
+            return fail(check, key_at, "malformed value");
     }
-    return STATUS_OK;
+    return end;
 }
 
-/* Opens the map or array whose head is `head`; the cursor stands at it. */
-static enum status open_frame(struct check *check, const struct mp_head *head)
+/* Opens the map or array at `at`, whose head is `head`. */
+static const uint8_t *open_frame(struct check *check, struct mp_head head, const uint8_t *at)
 {
-    bool is_map = head->type == MP_MAP;
-    if (check->depth == MP_DATA_DEPTH_MAX)
-        return detail_set(check->detail, STATUS_INVALID, "%s: nested deeper than %d at byte %zu",
-                          check->what, MP_DATA_DEPTH_MAX,
-                          (size_t)(check->reader.at - check->origin));
-    if (is_map && head->count > MP_MAP_PAIRS_MAX)
-        return fail(check, check->reader.at, "too many pairs in the map");
-    check->reader.at += head->head_bytes;
-    check->frames[check->depth++] = (struct frame){
-        .items = check->reader.at, .count = head->count, .left = head->count, .is_map = is_map};
-    return STATUS_OK;
+    bool is_map = head.type == MP_MAP;
+    if (check->depth == MP_DATA_DEPTH_MAX) {
+        char problem[32];
+        snprintf(problem, sizeof problem, "nested deeper than %d", MP_DATA_DEPTH_MAX);
+        return fail(check, at, problem);
+    }
+    if (is_map && head.size > MP_MAP_PAIRS_MAX)
+        return fail(check, at, "too many pairs in the map");
+    at += head.head_bytes;
+    check->frames[check->depth++] =
+        (struct frame){.items = at, .count = head.size, .left = head.size, .is_map = is_map};
+    return at;
 }
 
-static enum status check_float(struct check *check)
+static const uint8_t *check_float(struct check *check, const uint8_t *at)
 {
-    const uint8_t *start = check->reader.at;
+    struct mp_reader reader = {at, check->end};
     double value;
-    enum status status = mp_read_float(&check->reader, &value);
-    if (status != STATUS_OK || !isfinite(value))
-        return fail(check, start, "a number that is not finite");
-    return STATUS_OK;
+    if (mp_read_float(&reader, &value) != STATUS_OK || !isfinite(value))
+        return fail(check, at, "a number that is not finite");
+    return reader.at;
 }
 
-static enum status check_value(struct check *check)
+static const uint8_t *check_value(struct check *check, const uint8_t *at)
 {
-    const uint8_t *start = check->reader.at;
-    struct mp_head head;
-    if (mp_head_read(start, check->reader.end, &head) != STATUS_OK)
-        return fail(check, start, "malformed");
+    struct mp_head head = mp_head_read(at, check->end);
+    if (!head.whole)
+        return fail(check, at, "malformed");
     if (check->text_only && head.type != MP_TEXT)
-        return fail(check, start, "a value that is not a string");
-    switch (head.type) {
+        return fail(check, at, "a value that is not a string");
+    switch ((enum mp_type)head.type) {
     case MP_MAP:
     case MP_ARRAY:
-        return open_frame(check, &head);
+        return open_frame(check, head, at);
     case MP_FLOAT:
-        return check_float(check);
+        return check_float(check, at);
     case MP_BIN:
-        return fail(check, start, "a bin, which is not allowed,");
+        return fail(check, at, "a bin, which is not allowed,");
     case MP_EXT:
-        return fail(check, start, "an ext, which is not allowed,");
+        return fail(check, at, "an ext, which is not allowed,");
     case MP_TEXT:
-        if (!utf8_valid((struct slice){start + head.head_bytes, head.payload_bytes}))
-            return fail(check, start, "a string that is not UTF-8");
+        if (!utf8_valid((struct slice){at + head.head_bytes, head.size}))
+            return fail(check, at, "a string that is not UTF-8");
         break;
     case MP_NIL:
     case MP_BOOL:
@@ -178,76 +182,76 @@ static enum status check_value(struct check *check)
     case MP_NEGATIVE:
         break;
     }
-    check->reader.at = start + head.head_bytes + head.payload_bytes;
-    return STATUS_OK;
+    return at + head.head_bytes + head.size;
 }
 
-/* The next item of the innermost frame (for a map: pair), or its end. */
-static enum status check_step(struct check *check)
+/* Goes through the innermost frame until it ends or another opens in it. */
+static const uint8_t *check_frame(struct check *check, const uint8_t *at)
 {
-    struct frame *top = &check->frames[check->depth - 1];
-    enum status status = STATUS_OK;
-    if (top->left == 0) {
-        if (top->is_map && top->count > PAIRWISE_PAIRS_MAX)
-            status = check_large_map_keys(check, top);
-        check->depth--;
-        return status;
+    unsigned depth = check->depth;
+    struct frame *frame = &check->frames[depth - 1];
+    while (at != NULL && frame->left > 0 && check->depth == depth) {
+        if (frame->is_map)
+            at = check_key(check, frame, at);
+        frame->left--;
+        if (at != NULL)
+            at = check_value(check, at);
     }
-    if (top->is_map)
-        status = check_key(check, top);
-    top->left--;
-    return status == STATUS_OK ? check_value(check) : status;
+    if (at == NULL || check->depth != depth)
+        return at;
+    check->depth--;
+    bool large = frame->is_map && frame->count > PAIRWISE_PAIRS_MAX;
+    return large ? check_large_map_keys(check, frame, at) : at;
 }
 
-static enum status check_map(struct check *check)
+static const uint8_t *check_map(struct check *check, const uint8_t *at)
 {
-    struct mp_head head;
-    if (mp_head_read(check->reader.at, check->reader.end, &head) != STATUS_OK)
-        return fail(check, check->reader.at, "malformed");
+    struct mp_head head = mp_head_read(at, check->end);
+    if (!head.whole)
+        return fail(check, at, "malformed");
     if (head.type != MP_MAP)
-        return fail(check, check->reader.at, "not a map");
-    enum status status = open_frame(check, &head);
-    while (status == STATUS_OK && check->depth > 0)
-        status = check_step(check);
-    return status;
+        return fail(check, at, "not a map");
+    at = open_frame(check, head, at);
+    while (at != NULL && check->depth > 0)
+        at = check_frame(check, at);
+    return at;
 }
 
-/* Runs a check that the caller has described. Bytes that are not even MessagePack may look like
- * something else first, so a failure is looked at once more. */
-static enum status check_run(struct check *check, struct mp_reader *reader)
+/* The part that `what` and `text_only` choose. Bytes that are not even MessagePack may first look
+ * like something else, so after a failure the item is looked at as a whole. */
+static enum status check_item(struct check *check, struct mp_reader *reader)
 {
-    enum status status = check_map(check);
-    if (status != STATUS_OK) {
+    check->end = reader->end;
+    check->depth = 0;
+    const uint8_t *behind = check_map(check, reader->at);
+    if (behind == NULL) {
         struct mp_reader probe = *reader;
         bool whole = mp_skip_explain(&probe, check->origin, check->detail) == STATUS_OK;
-        return whole ? status : STATUS_MALFORMED;
+        return whole ? STATUS_INVALID : STATUS_MALFORMED;
     }
-    reader->at = check->reader.at;
+    reader->at = behind;
     return STATUS_OK;
 }
 
+/* Not initialised as a whole: the stacks are larger than most events. */
 enum status mp_check_data(struct mp_reader *reader, const uint8_t *origin,
                           struct detail *ret_detail)
 {
     struct check check;
-    check.reader = *reader;
     check.origin = origin;
     check.detail = ret_detail;
     check.what = "data";
     check.text_only = false;
-    check.depth = 0;
-    return check_run(&check, reader);
+    return check_item(&check, reader);
 }
 
 enum status mp_check_attributes(struct mp_reader *reader, const uint8_t *origin,
                                 struct detail *ret_detail)
 {
     struct check check;
-    check.reader = *reader;
     check.origin = origin;
     check.detail = ret_detail;
     check.what = "attributes";
     check.text_only = true;
-    check.depth = 0;
-    return check_run(&check, reader);
+    return check_item(&check, reader);
 }

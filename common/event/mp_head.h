@@ -13,38 +13,37 @@
 
 #include "common/event/mp.h"
 
+/* Eight bytes, so that it travels in one register. */
 struct mp_head {
-    enum mp_type type;
-    uint32_t head_bytes;
-    uint32_t count;       /* ARRAY: items; MAP: pairs; else 0 */
-    size_t payload_bytes; /* of a number, string, bin or ext, behind the head */
+    bool whole;         /* false: nothing left, 0xc1, a payload or count past the end */
+    uint8_t type;       /* enum mp_type */
+    uint8_t head_bytes; /* with the type byte of an ext */
+    uint32_t size;      /* ARRAY: items; MAP: pairs; else bytes of payload behind the head */
 };
 
-/* The formats 0xc0 to 0xdf. MALFORMED as mp_head_read. */
-MUST_USE enum status mp_head_read_sized(const uint8_t *at, const uint8_t *end,
-                                        struct mp_head *ret_head);
+/* The bytes of a whole item by its first byte, where that alone tells: numbers, short strings, nil,
+ * booleans, fixext. 0: the others. */
+extern const uint8_t mp_plain_bytes[256];
 
-/* MALFORMED: nothing left, 0xc1, a payload or count past `end`. */
-MUST_USE static inline enum status mp_head_read(const uint8_t *at, const uint8_t *end,
-                                                struct mp_head *ret_head)
+/* The formats 0xc0 to 0xdf; at < end. */
+struct mp_head mp_head_read_sized(const uint8_t *at, const uint8_t *end);
+
+static inline struct mp_head mp_head_read(const uint8_t *at, const uint8_t *end)
 {
     if (at == end)
-        return STATUS_MALFORMED;
+        return (struct mp_head){.whole = false};
     uint8_t first = *at;
     size_t left = (size_t)(end - at) - 1;
-    if (first < 0x80 || first >= 0xe0) {
-        *ret_head = (struct mp_head){first < 0x80 ? MP_UINT : MP_NEGATIVE, 1, 0, 0};
-        return STATUS_OK;
-    }
+    if (first < 0x80 || first >= 0xe0)
+        return (struct mp_head){true, first < 0x80 ? MP_UINT : MP_NEGATIVE, 1, 0};
     if (first >= 0xc0)
-        return mp_head_read_sized(at, end, ret_head);
-    if (first >= 0xa0) {
-        *ret_head = (struct mp_head){MP_TEXT, 1, 0, first & 0x1fu};
-        return left >= ret_head->payload_bytes ? STATUS_OK : STATUS_MALFORMED;
-    }
-    bool is_map = first < 0x90;
-    *ret_head = (struct mp_head){is_map ? MP_MAP : MP_ARRAY, 1, first & 0x0fu, 0};
-    return left >= (is_map ? 2 : 1) * (size_t)ret_head->count ? STATUS_OK : STATUS_MALFORMED;
+        return mp_head_read_sized(at, end);
+    if (first >= 0xa0)
+        return (struct mp_head){left >= (first & 0x1fu), MP_TEXT, 1, first & 0x1fu};
+    uint32_t size = first & 0x0fu;
+    if (first >= 0x90)
+        return (struct mp_head){left >= size, MP_ARRAY, 1, size};
+    return (struct mp_head){left >= 2 * size, MP_MAP, 1, size};
 }
 
 /* `bytes` (≤ 8) bytes, big-endian. */

@@ -1,20 +1,4 @@
-#include <string.h>
-
 #include "common/event/mp.h"
-
-/* Bytes from `at` that are surely ASCII: whole words of eight. */
-static size_t ascii_words(const uint8_t *at, size_t size)
-{
-    size_t done = 0;
-    while (size - done >= 8) {
-        uint64_t word;
-        memcpy(&word, at + done, sizeof word);
-        if ((word & 0x8080808080808080ULL) != 0)
-            break;
-        done += 8;
-    }
-    return done;
-}
 
 static bool is_tail(uint8_t byte)
 {
@@ -41,13 +25,10 @@ static size_t character_bytes(const uint8_t *at, size_t left)
     return bytes == 3 || is_tail(at[3]) ? bytes : 0;
 }
 
-bool utf8_valid(struct slice text)
+bool utf8_valid_any(struct slice text)
 {
     size_t done = 0;
     while (done < text.size) {
-        done += ascii_words(text.data + done, text.size - done);
-        if (done == text.size)
-            break;
         size_t bytes = character_bytes(text.data + done, text.size - done);
         if (bytes == 0)
             return false;
