@@ -10,14 +10,10 @@ static bool is_reserved(struct slice name)
     return name.size >= size && memcmp(name.data, reserved, size) == 0;
 }
 
-/* [a-z0-9_.-] as a set of bits. */
 static bool is_type_byte(uint8_t byte)
 {
-    static const uint64_t set[4] = {
-        UINT64_C(3) << '-' | UINT64_C(0x3ff) << '0',
-        UINT64_C(1) << ('_' - 64) | UINT64_C(0x3ffffff) << ('a' - 64),
-    };
-    return (set[byte >> 6] >> (byte & 63) & 1) != 0;
+    bool letter = byte >= 'a' && byte <= 'z'; /* first: nearly all are */
+    return letter || byte == '_' || byte == '.' || byte == '-' || (byte >= '0' && byte <= '9');
 }
 
 static enum status type_check(struct slice type, const uint8_t *origin, struct detail *ret_detail)

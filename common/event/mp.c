@@ -104,7 +104,7 @@ struct mp_head mp_head_read_sized(const uint8_t *at, const uint8_t *end)
     uint32_t size = format.payload_bytes;
     if (format.size_bytes > 0)
         size = (uint32_t)mp_big_endian(at + 1, format.size_bytes);
-    if (left / (format.type == MP_MAP ? 2 : 1) < size)
+    if (left < (format.type == MP_MAP ? 2 : 1) * (uint64_t)size)
         return torn;
     /* The signed formats hold values ≥ 0 as well. */
     if (format.type == MP_NEGATIVE && at[1] < 0x80)

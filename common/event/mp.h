@@ -138,22 +138,35 @@ static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pa
 /* The same holds for texts: nearly all are ASCII. Not to be called directly. */
 bool utf8_valid_any(struct slice text);
 
+/* The first eight bytes as a number; a shorter text as a number that no other text of its size has
+ * (some of its bytes stand in it twice). For comparing texts, not for storing. */
+static inline uint64_t slice_first_word(struct slice text)
+{
+    uint64_t word = 0;
+    uint32_t low, high;
+    if (text.size >= sizeof word) {
+        memcpy(&word, text.data, sizeof word);
+    } else if (text.size >= sizeof low) {
+        memcpy(&low, text.data, sizeof low);
+        memcpy(&high, text.data + text.size - sizeof high, sizeof high);
+        word = (uint64_t)high << 32 | low;
+    } else if (text.size > 0) {
+        word = (uint64_t)text.data[0] | (uint64_t)text.data[text.size / 2] << 8 |
+               (uint64_t)text.data[text.size - 1] << 16;
+    }
+    return word;
+}
+
 /* No byte above 0x7f; eight bytes at a time, the last eight overlapping those before. */
 static inline bool utf8_is_ascii(struct slice text)
 {
-    const uint64_t high_bits = 0x8080808080808080ULL;
-    uint64_t word, seen = 0;
-    if (text.size < sizeof word) {
-        for (size_t i = 0; i < text.size; i++)
-            seen |= text.data[i];
-        return seen < 0x80;
-    }
-    for (size_t i = 0; i < text.size - sizeof word; i += sizeof word) {
-        memcpy(&word, text.data + i, sizeof word);
+    uint64_t word, seen = slice_first_word(text);
+    for (size_t i = sizeof word; i < text.size; i += sizeof word) {
+        size_t at = i + sizeof word <= text.size ? i : text.size - sizeof word;
+        memcpy(&word, text.data + at, sizeof word);
         seen |= word;
     }
-    memcpy(&word, text.data + text.size - sizeof word, sizeof word);
-    return ((seen | word) & high_bits) == 0;
+    return (seen & 0x8080808080808080ULL) == 0;
 }
 
 static inline bool utf8_valid(struct slice text)

@@ -22,6 +22,11 @@ struct frame {
     bool is_map;
 };
 
+struct key {
+    uint64_t first_word; /* tells keys of up to eight bytes apart without a look at them */
+    struct slice text;
+};
+
 struct check {
     const uint8_t *end;
     const uint8_t *origin; /* offsets in details count from here */
@@ -30,7 +35,7 @@ struct check {
     bool text_only;   /* no values but strings */
     unsigned depth;   /* open frames */
     struct frame frames[MP_DATA_DEPTH_MAX];
-    struct slice keys[MP_DATA_DEPTH_MAX][PAIRWISE_PAIRS_MAX]; /* so far, of small maps */
+    struct key keys[MP_DATA_DEPTH_MAX][PAIRWISE_PAIRS_MAX]; /* so far, of small maps */
 };
 
 /* Positions of the keys of one map, by hash: offset from the map's first item, plus 1; 0: empty. */
@@ -64,13 +69,16 @@ static const uint8_t *fail_twice(const struct check *check, struct slice key)
 /* Compares the key with those before it and keeps it. */
 static bool small_map_enter(struct check *check, const struct frame *map, struct slice key)
 {
-    struct slice *keys = check->keys[check->depth - 1];
+    struct key *keys = check->keys[check->depth - 1];
     uint32_t before = map->count - map->left;
+    uint64_t first_word = slice_first_word(key);
     for (uint32_t i = 0; i < before; i++) {
-        if (keys[i].size == key.size && memcmp(keys[i].data, key.data, key.size) == 0)
+        bool alike = keys[i].first_word == first_word && keys[i].text.size == key.size;
+        if (alike && memcmp(keys[i].text.data, key.data, key.size) == 0)
             return false;
     }
-    keys[before] = key;
+    keys[before].first_word = first_word;
+    keys[before].text = key;
     return true;
 }
 

@@ -1,0 +1,139 @@
+/* bench_admission: ns per event for decide and apply under one policy by subject, all keys warm.
+ *
+ *     bench_admission [EVENTS]
+ *
+ * Groups of 64 in batches of 1,024 with one stamp each, as the core thread does it; reading of
+ * MessagePack is not in it. The quota is never reached, so each event is accepted and spent.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/base/clock.h"
+#include "common/base/rng.h"
+#include "processor/core/admission.h"
+
+enum { SUBJECT_BYTES = 16, BATCH_EVENTS = 1024, EVENTS_DEFAULT = 8000000 };
+
+struct bench {
+    struct state *state;
+    char (*subjects)[SUBJECT_BYTES];
+    uint32_t keys;
+    struct rng rng;
+    uint64_t now_ns;
+    struct decision decision;
+    struct candidate group[ADMISSION_GROUP_MAX];
+};
+
+static void stop(const char *what)
+{
+    fprintf(stderr, "bench_admission: %s\n", what);
+    exit(1);
+}
+
+static void apply(struct bench *bench)
+{
+    if (state_apply(bench->state, &bench->decision) != STATUS_OK)
+        stop("out of memory");
+}
+
+static void tick(struct bench *bench)
+{
+    bench->now_ns += 500000;
+    admission_tick(bench->now_ns, &bench->decision);
+    apply(bench);
+}
+
+static void prepare(struct bench *bench, uint32_t i, uint32_t key)
+{
+    struct candidate *candidate = &bench->group[i];
+    candidate->event.subject = slice_of_text(bench->subjects[key]);
+    admission_prepare(bench->state, candidate);
+}
+
+/* One group; with `in_order` the keys are first, first + 1, …, else random. */
+static void run_group(struct bench *bench, uint32_t first, bool in_order, bool prefetch)
+{
+    for (uint32_t i = 0; i < ADMISSION_GROUP_MAX; i++) {
+        uint32_t key = in_order ? first + i : (uint32_t)rng_below(&bench->rng, bench->keys);
+        prepare(bench, i, key % bench->keys);
+    }
+    for (uint32_t i = 0; prefetch && i < ADMISSION_GROUP_MAX; i++)
+        admission_prefetch(bench->state, &bench->group[i]);
+    for (uint32_t i = 0; prefetch && i < ADMISSION_GROUP_MAX; i++)
+        admission_prefetch_windows(bench->state, &bench->group[i]);
+    for (uint32_t i = 0; i < ADMISSION_GROUP_MAX; i++) {
+        admission_decide(bench->state, &bench->group[i], bench->now_ns, &bench->decision);
+        if (bench->decision.kind != DECISION_ACCEPT)
+            stop("an event was refused");
+        apply(bench);
+    }
+}
+
+static double run(struct bench *bench, uint64_t events, bool in_order, bool prefetch)
+{
+    uint64_t start_ns = clock_boot_ns();
+    for (uint64_t done = 0; done < events; done += ADMISSION_GROUP_MAX) {
+        if (done % BATCH_EVENTS == 0)
+            tick(bench);
+        run_group(bench, (uint32_t)(done % bench->keys), in_order, prefetch);
+    }
+    return (double)(clock_boot_ns() - start_ns) / (double)events;
+}
+
+static struct state *state_by_subject(void)
+{
+    static struct policy_set set;
+    struct hash_seed seed;
+    struct detail detail;
+    hash_seed_random(&seed);
+    if (policy_set_add_limit(
+            &set, "\"per-subject\";q=1000000;w=60;pk=subject;max_keys=2000000;max_units=2000000000",
+            &detail) != STATUS_OK)
+        stop(detail.text);
+    struct state *state = state_new(&set, &seed);
+    set.count = 0;
+    return state;
+}
+
+static void measure(uint32_t keys, uint64_t events)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    if (bench == NULL)
+        stop("out of memory");
+    bench->state = state_by_subject();
+    bench->keys = keys;
+    bench->subjects = malloc((size_t)keys * sizeof *bench->subjects);
+    if (bench->state == NULL || bench->subjects == NULL)
+        stop("out of memory");
+    for (uint32_t i = 0; i < keys; i++)
+        snprintf(bench->subjects[i], SUBJECT_BYTES, "user-%08" PRIu32, i);
+    for (uint32_t i = 0; i < ADMISSION_GROUP_MAX; i++) {
+        bench->group[i].source = SOURCE_NONE;
+        bench->group[i].source_name = slice_of_text("bench");
+        bench->group[i].event.type = slice_of_text("order.created");
+    }
+    rng_init(&bench->rng, 1);
+    double enter = run(bench, keys, true, true);
+    double with = run(bench, events, false, true);
+    double without = run(bench, events / 4, false, false);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("%8" PRIu32 " keys: %6.1f ns/event, without prefetch %6.1f, first event of a key %6.1f; "
+           "%" PRIu64 " units, peak %ld MiB\n",
+           keys, with, without, enter, state_policy_units(bench->state, 0), usage.ru_maxrss / 1024);
+    state_destroy(&bench->state);
+    free(bench->subjects);
+    free(bench);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : EVENTS_DEFAULT;
+    measure(1000, events);
+    measure(100000, events);
+    measure(1000000, events);
+    return 0;
+}
