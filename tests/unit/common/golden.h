@@ -4,6 +4,7 @@
 #define WEIR_TESTS_UNIT_COMMON_GOLDEN_H
 
 #include "common/base/buffer.h"
+#include "common/base/rng.h"
 
 /* Appends the bytes of message `name`; fails the test if there is none. */
 void golden_read(const char *kind, const char *name, struct buffer *bytes);
@@ -16,6 +17,16 @@ void assert_bytes(struct slice slice, struct slice expected);
 void golden_event_created(struct buffer *bytes);
 /* [1700000000000000001, "user.login", "Zoë", 65535, {}, {"traceparent": "00-ab-cd-01"}] */
 void golden_event_traced(struct buffer *bytes);
+
+/* A seeded generator for a random test, which prints its seed; WEIR_SEED in the environment sets
+ * it. */
+struct rng golden_rng(void);
+/* Spoils a message at random: bytes changed, cut off, put in, taken out or doubled. */
+void golden_spoil(struct rng *rng, struct buffer *bytes);
+/* Calls `read` with spoiled copies of every message of a kind; each must come back. The copy has no
+ * byte to spare behind it, so that sanitizers see a read past its end. */
+typedef void golden_read_fn(struct slice bytes);
+void golden_spoil_all(const char *kind, golden_read_fn *read);
 
 #define GOLDEN_TIME 1700000000000000000ULL
 

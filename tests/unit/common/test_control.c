@@ -524,6 +524,45 @@ static void calls_a_good_reply_to_another_question_malformed(void **test_state)
     assert_int_equal(hello_reply_read(buffer_slice(buffer), &hello, &detail), STATUS_MALFORMED);
 }
 
+/* A request that reads is written and read again to the same request. */
+static void read_any_request(struct slice bytes)
+{
+    struct control_request request, again;
+    enum control_code code = CONTROL_CODE_GONE;
+    struct detail detail = {""};
+    if (control_request_read(bytes, &request, &code, &detail) != STATUS_OK) {
+        assert_true(code == CONTROL_CODE_BAD_REQUEST || code == CONTROL_CODE_UNKNOWN_VERB ||
+                    code == CONTROL_CODE_INVALID);
+        assert_true(strlen(detail.text) > 0);
+        return;
+    }
+    struct buffer buffer;
+    buffer_init(&buffer, CONTROL_MESSAGE_BYTES_MAX);
+    control_request_write(&buffer, &request);
+    assert_int_equal(control_request_read(buffer_slice(&buffer), &again, &code, NULL), STATUS_OK);
+    assert_same_request(&again, &request);
+    buffer_fini(&buffer);
+}
+
+static void read_any_reply(struct slice bytes)
+{
+    struct hello_reply hello;
+    struct replay_reply replay;
+    struct detail detail = {""};
+    if (hello_reply_read(bytes, &hello, &detail) != STATUS_OK)
+        assert_true(strlen(detail.text) > 0 && utf8_valid(slice_of_text(detail.text)));
+    detail.text[0] = '\0';
+    if (replay_reply_read(bytes, &replay, &detail) != STATUS_OK)
+        assert_true(strlen(detail.text) > 0);
+}
+
+static void survives_any_bytes(void **test_state)
+{
+    (void)test_state;
+    golden_spoil_all("request", read_any_request);
+    golden_spoil_all("reply", read_any_reply);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -544,6 +583,7 @@ int main(void)
         TEST(stands_at_the_first_item_of_a_good_reply),
         TEST(calls_what_is_no_reply_malformed),
         TEST(calls_a_good_reply_to_another_question_malformed),
+        TEST(survives_any_bytes),
     };
 #undef TEST
     return cmocka_run_group_tests_name("control", tests, NULL, NULL);

@@ -296,6 +296,38 @@ static void names_the_topic_of_a_source_whole(void **test_state)
     assert_int_equal(widest.data[FEED_TOPIC_BYTES_MAX - 1], '/');
 }
 
+static void read_any_header(struct slice bytes)
+{
+    struct feed_header header;
+    struct heartbeat heartbeat;
+    enum status status = feed_header_read(bytes, &header);
+    assert_true(status == STATUS_OK || status == STATUS_MALFORMED || status == STATUS_INVALID);
+    assert_int_equal(heartbeat_read(bytes, &heartbeat), status);
+}
+
+static void read_any_ack(struct slice bytes)
+{
+    struct ack ack;
+    enum status status = ack_read(bytes, &ack);
+    if (status != STATUS_OK) {
+        assert_true(status == STATUS_MALFORMED || status == STATUS_INVALID);
+        return;
+    }
+    struct mp_reader reader = mp_reader_of(ack.refusals);
+    struct refusal refusal;
+    for (uint32_t i = 0; i < ack.refusal_count && status == STATUS_OK; i++)
+        status = refusal_read(&reader, &refusal);
+    assert_true(status == STATUS_OK ? mp_at_end(&reader) : status == STATUS_INVALID);
+}
+
+static void survives_any_bytes(void **test_state)
+{
+    (void)test_state;
+    golden_spoil_all("header", read_any_header);
+    golden_spoil_all("heartbeat", read_any_header);
+    golden_spoil_all("ack", read_any_ack);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -312,6 +344,7 @@ int main(void)
         TEST(refuses_headers_of_another_version_arity_or_type),
         TEST(refuses_acks_that_contradict_themselves),
         TEST(names_the_topic_of_a_source_whole),
+        TEST(survives_any_bytes),
     };
 #undef TEST
     return cmocka_run_group_tests_name("feed", tests, NULL, NULL);

@@ -480,6 +480,47 @@ static void fits_the_widest_rejection_into_its_overhead(void **test_state)
     buffer_fini(&key);
 }
 
+static void read_any_accepted(struct slice bytes)
+{
+    struct accepted_record record;
+    struct mp_reader reader = mp_reader_of(bytes);
+    enum status status = accepted_record_read(&reader, &record);
+    assert_true(status == STATUS_OK || status == STATUS_MALFORMED || status == STATUS_INVALID);
+    if (status != STATUS_OK)
+        assert_ptr_equal(reader.at, bytes.data);
+}
+
+/* What reads can be written and read again to the same bytes. */
+static void read_any_rejection(struct slice bytes)
+{
+    struct rejection rejection;
+    struct mp_reader reader = mp_reader_of(bytes);
+    enum status status = rejection_read(&reader, &rejection);
+    if (status != STATUS_OK) {
+        assert_true(status == STATUS_MALFORMED || status == STATUS_INVALID);
+        assert_ptr_equal(reader.at, bytes.data);
+        return;
+    }
+    struct buffer first, second;
+    buffer_init(&first, BYTES_MAX);
+    buffer_init(&second, BYTES_MAX);
+    rejection_write(&first, &rejection);
+    reader = mp_reader_of(buffer_slice(&first));
+    assert_int_equal(rejection_read(&reader, &rejection), STATUS_OK);
+    assert_true(mp_at_end(&reader));
+    rejection_write(&second, &rejection);
+    assert_bytes(buffer_slice(&second), buffer_slice(&first));
+    buffer_fini(&first);
+    buffer_fini(&second);
+}
+
+static void survives_any_bytes(void **test_state)
+{
+    (void)test_state;
+    golden_spoil_all("accepted", read_any_accepted);
+    golden_spoil_all("rejected", read_any_rejection);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -500,6 +541,7 @@ int main(void)
         TEST(keeps_evidence_that_does_not_decode_to_its_first_bytes),
         TEST(writes_nil_for_text_that_strict_readers_would_choke_on),
         TEST(fits_the_widest_rejection_into_its_overhead),
+        TEST(survives_any_bytes),
     };
 #undef TEST
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);

@@ -239,6 +239,30 @@ static void says_which_field_is_wrong(void **test_state)
     assert_non_null(strstr(detail.text, "first_sequence"));
 }
 
+/* Whatever the bytes: a status, and a header within its ranges or a cursor that has not moved. */
+static void read_any_submission(struct slice bytes)
+{
+    struct submission_header header;
+    struct detail detail = {""};
+    struct mp_reader reader = mp_reader_of(bytes);
+    enum status status = submission_read_header(&reader, &header, &detail);
+    if (status == STATUS_OK) {
+        assert_true(header.count >= 1 && header.count <= SUBMISSION_EVENTS_MAX);
+        assert_true(header.first_sequence <= UINT64_MAX - (header.count - 1));
+        assert_int_equal(event_source_check(header.source, NULL), STATUS_OK);
+        return;
+    }
+    assert_true(status == STATUS_MALFORMED || status == STATUS_INVALID);
+    assert_ptr_equal(reader.at, bytes.data);
+    assert_true(strlen(detail.text) > 0);
+}
+
+static void survives_any_bytes(void **test_state)
+{
+    (void)test_state;
+    golden_spoil_all("submission", read_any_submission);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +276,7 @@ int main(void)
         cmocka_unit_test(calls_every_field_out_of_range_invalid),
         cmocka_unit_test(refuses_sequences_that_pass_the_last_one),
         cmocka_unit_test(says_which_field_is_wrong),
+        cmocka_unit_test(survives_any_bytes),
     };
     return cmocka_run_group_tests_name("submission", tests, NULL, NULL);
 }
