@@ -1,0 +1,32 @@
+/* seed: numbers that a test takes from the environment, and the seed of random tests.
+ *
+ * A random test prints its seed, so that a failure can be run again: WEIR_SEED=… test_name.
+ */
+#ifndef WEIR_TESTS_LIB_SEED_H
+#define WEIR_TESTS_LIB_SEED_H
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/rng.h"
+
+/* The number in the environment variable `name`, else `fallback`. */
+static inline uint64_t test_number(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 0) : fallback;
+}
+
+/* A generator whose seed is WEIR_SEED, else one from the kernel; prints it. */
+static inline struct rng test_rng(void)
+{
+    struct rng rng;
+    uint64_t seed = test_number("WEIR_SEED", rng_seed_random());
+    printf("WEIR_SEED=%" PRIu64 "\n", seed);
+    rng_init(&rng, seed);
+    return rng;
+}
+
+#endif
