@@ -46,19 +46,20 @@ enum status refused_run_read(struct mp_reader *reader, struct refused_run *ret_r
     return STATUS_OK;
 }
 
-/* Moves past the runs; they ascend, do not touch one another and end at or before `last`. */
+/* Moves past the runs; they ascend, do not overlap and end at or before `last`. */
 static enum status check_runs(struct mp_reader *reader, uint32_t run_count, uint64_t last)
 {
-    uint64_t free_from = 1; /* lowest sequence at which the next run may begin */
+    uint64_t taken = 0; /* last sequence of the run before */
     for (uint32_t i = 0; i < run_count; i++) {
         struct refused_run run;
         const enum status status = refused_run_read(reader, &run);
         if (status != STATUS_OK)
             return status;
-        const uint64_t run_last = run.first + (run.count - 1);
-        if (run.first < free_from || run_last > last)
+        if (run.first <= taken)
             return STATUS_INVALID;
-        free_from = run_last < UINT64_MAX ? run_last + 1 : UINT64_MAX;
+        taken = run.first + (run.count - 1);
+        if (taken > last)
+            return STATUS_INVALID;
     }
     return STATUS_OK;
 }
