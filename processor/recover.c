@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "processor/core/admission.h"
+#include "processor/policy_change.h"
 
 /* A source that the batch at hand touched, and how far its refused sequences have been applied. */
 struct returning {
@@ -16,6 +17,7 @@ struct returning {
 };
 
 struct recovery {
+    const char *directory; /* the store's */
     struct state *state;
     struct genesis genesis;
     char policy_text[POLICY_TEXT_BYTES_MAX];
@@ -28,11 +30,13 @@ struct recovery {
     struct decision decision;
 };
 
-struct recovery *recovery_new(void)
+struct recovery *recovery_new(const char *directory)
 {
     struct recovery *recovery = calloc(1, sizeof *recovery);
-    if (recovery != NULL)
-        hash_seed_random(&recovery->seed);
+    if (recovery == NULL)
+        return NULL;
+    recovery->directory = directory;
+    hash_seed_random(&recovery->seed);
     return recovery;
 }
 
@@ -254,6 +258,33 @@ static enum status accepted_apply(struct recovery *recovery, const struct batch_
     return apply(recovery, ret_detail);
 }
 
+/* Other policies from here on: their windows are filled from the log up to and with this batch. */
+static enum status policy_visit(struct recovery *recovery, const struct batch_view *batch,
+                                const struct accepted_record *record, struct detail *ret_detail)
+{
+    struct policy_set *policies;
+    struct window_fill *fill = NULL;
+    const struct batch_header *header = &batch->header;
+    struct durable end = {.last_batch = header->number,
+                          .last_event_id = header->first_event_id,
+                          .last_rejection_id = header->first_rejection_id - 1,
+                          .last_time_ns = header->last_time_ns,
+                          .segment = batch->segment,
+                          .offset = batch->end_offset};
+    if (header->event_count != 1)
+        return impossible(batch, "a policy change is not alone", ret_detail);
+    enum status status = policy_change_read(&record->event, &policies, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status =
+        policy_change_fill(recovery->directory, &end, recovery->state, policies, &fill, ret_detail);
+    free(policies);
+    if (status != STATUS_OK)
+        return status;
+    window_fill_decide(fill, record->accepted_at_ns, &recovery->decision);
+    return apply(recovery, ret_detail);
+}
+
 static enum status accepted_visit(struct recovery *recovery, const struct batch_view *batch,
                                   struct detail *ret_detail)
 {
@@ -263,6 +294,8 @@ static enum status accepted_visit(struct recovery *recovery, const struct batch_
         if (accepted_record_read(&reader, &record) != STATUS_OK)
             return impossible(batch, "an accepted record cannot be read", ret_detail);
         enum status status = accepted_apply(recovery, batch, &record, ret_detail);
+        if (status == STATUS_OK && policy_change_is(record.source, &record.event))
+            status = policy_visit(recovery, batch, &record, ret_detail);
         if (status != STATUS_OK)
             return status;
     }

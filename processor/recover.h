@@ -12,8 +12,9 @@
 
 struct recovery;
 
-/* NULL when out of memory. */
-struct recovery *recovery_new(void);
+/* `directory` is the store's, for what a policy change needs of the log. NULL when out of memory.
+ */
+struct recovery *recovery_new(const char *directory);
 void recovery_destroy(struct recovery **recovery);
 
 /* A log_visit_fn; the context is the recovery. */

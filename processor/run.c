@@ -19,6 +19,7 @@
 #include "processor/commit.h"
 #include "processor/control.h"
 #include "processor/ingest.h"
+#include "processor/policy_change.h"
 #include "processor/recorder.h"
 #include "processor/recover.h"
 #include "processor/report.h"
@@ -170,7 +171,7 @@ static enum status store_open(struct run *run, struct detail *ret_detail)
     struct log_options options = {.directory = run->options.store,
                                   .genesis = buffer_slice(&genesis),
                                   .created_at_ns = wall_ns};
-    run->recovery = recovery_new();
+    run->recovery = recovery_new(run->options.store);
     enum status status = STATUS_NO_MEMORY;
     if (run->recovery != NULL && genesis.status == STATUS_OK)
         status =
@@ -192,14 +193,25 @@ static enum status store_open(struct run *run, struct detail *ret_detail)
     return STATUS_OK;
 }
 
-/* A policy that differs from the one in force is refused until it can enter the log as an event. */
+/* A given policy that differs from the one in force enters the log as an event, before anything is
+ * taken in. */
 static enum status policies_settle(struct run *run, struct detail *ret_detail)
 {
+    struct service *service = &run->service;
     const struct policy_set *in_force = state_policies(run->state);
-    run->service.policies = in_force;
-    if (run->policy_given && strcmp(run->wanted.text, in_force->text) != 0)
-        return detail_set(ret_detail, STATUS_CONFIG, "the policy differs from the log's");
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (run->policy_given && strcmp(run->wanted.text, in_force->text) != 0) {
+        uint64_t now_ns = log_clock_stamp(&service->clock, clock_boot_ns());
+        status = policy_change_make(service->log, run->options.store, run->state, &run->wanted,
+                                    now_ns, ret_detail);
+        if (status == STATUS_OK)
+            log_info("the policy was changed", "event_id=%" PRIu64,
+                     log_durable(service->log).last_event_id);
+    }
+    service->policies = state_policies(run->state);
+    if (status == STATUS_OK && service->policies->count == 0)
+        log_warn("no policy is in force: nothing is limited", NULL);
+    return status;
 }
 
 /* ---- sockets and threads

@@ -48,6 +48,8 @@ struct batch_view {
     struct slice
         accepted; /* accepted records one after another: the body of the topic `accepted` */
     struct slice rejected; /* rejection records one after another */
+    uint64_t segment;      /* on reading: the segment it lies in, and where it ends there */
+    uint64_t end_offset;   /* bytes */
 };
 
 struct log_options {

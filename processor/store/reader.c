@@ -628,6 +628,8 @@ enum status reader_visit(struct reader *reader, const struct durable *durable, u
             return STATUS_OK;
         if (status == STATUS_OK && disk.header.last_time_ns > after_ns) {
             status = read_batch(reader, &place, &disk, &view, ret_detail);
+            view.segment = reader->segments[place.segment].number;
+            view.end_offset = place.offset + batch_disk_bytes(&disk);
             if (status == STATUS_OK)
                 status = visit(context, &view, ret_detail);
         }

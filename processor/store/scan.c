@@ -24,10 +24,10 @@ struct scan {
     struct scan_result *result;
 };
 
-/* Reads and checks the batch at scan->offset against the chain. OK; END: all zero, or no room for a
- * header; DAMAGED with the bare reason; IO. */
-static enum status read_batch(struct scan *scan, struct batch_disk *ret_disk,
-                              struct batch_view *ret_view, struct detail *ret_detail)
+/* Reads and checks the header at scan->offset against the chain. OK; END: all zero, or no room for
+ * a header; DAMAGED with the bare reason; IO. */
+static enum status read_header(struct scan *scan, struct batch_disk *ret_disk,
+                               struct detail *ret_detail)
 {
     struct slice bytes;
     enum status status = file_window_get(&scan->window, scan->offset, BATCH_HEADER_BYTES,
@@ -38,20 +38,20 @@ static enum status read_batch(struct scan *scan, struct batch_disk *ret_disk,
         return status;
     if (scan->chain.next_number == 0)
         scan->chain.salt = ret_disk->seal.salt;
-    status = batch_follows(ret_disk, &scan->chain, ret_detail);
-    if (status != STATUS_OK)
-        return status;
-    if (ret_disk->seal.segment_bytes != scan->file.bytes)
-        return detail_set(ret_detail, STATUS_DAMAGED,
-                          "the file has %" PRIu64 " bytes, it was made with %" PRIu64,
-                          scan->file.bytes, ret_disk->seal.segment_bytes);
-    status = file_window_get(&scan->window, scan->offset, (size_t)batch_disk_bytes(ret_disk),
-                             AHEAD_BYTES, &bytes, ret_detail);
+    return batch_follows(ret_disk, &scan->chain, ret_detail);
+}
+
+/* Reads and checks the batch whose header was read. OK; DAMAGED with the bare reason; IO. */
+static enum status read_body(struct scan *scan, const struct batch_disk *disk,
+                             struct batch_view *ret_view, struct detail *ret_detail)
+{
+    struct slice bytes;
+    const enum status status =
+        file_window_get(&scan->window, scan->offset, (size_t)batch_disk_bytes(disk), AHEAD_BYTES,
+                        &bytes, ret_detail);
     if (status == STATUS_END)
-        return detail_set(ret_detail, STATUS_DAMAGED, "the batch goes beyond the file's end");
-    if (status != STATUS_OK)
-        return status;
-    return batch_open(ret_disk, bytes, ret_view, ret_detail);
+        return detail_set(ret_detail, STATUS_DAMAGED, "the batch goes beyond the segment's end");
+    return status == STATUS_OK ? batch_open(disk, bytes, ret_view, ret_detail) : status;
 }
 
 static void take_batch(struct scan *scan, const struct batch_disk *disk)
@@ -85,7 +85,13 @@ static enum status visit_batches(struct scan *scan, struct ending *ret_ending,
         struct batch_disk disk;
         struct batch_view view;
         struct detail reason = {""};
-        enum status status = read_batch(scan, &disk, &view, &reason);
+        enum status status = read_header(scan, &disk, &reason);
+        if (status == STATUS_OK && disk.seal.segment_bytes != scan->file.bytes)
+            return file_damaged(&scan->file, scan->offset, ret_detail,
+                                "the file has %" PRIu64 " bytes, it was made with %" PRIu64,
+                                scan->file.bytes, disk.seal.segment_bytes);
+        if (status == STATUS_OK)
+            status = read_body(scan, &disk, &view, &reason);
         if (status == STATUS_DAMAGED) {
             *ret_ending = (struct ending){.bad = true, .reason = reason};
             return STATUS_OK;
@@ -96,6 +102,8 @@ static enum status visit_batches(struct scan *scan, struct ending *ret_ending,
         }
         if (status != STATUS_OK)
             return detail_set(ret_detail, status, "%s", reason.text);
+        view.segment = scan->number;
+        view.end_offset = scan->offset + batch_disk_bytes(&disk);
         status = scan->visit(scan->context, &view, ret_detail);
         if (status != STATUS_OK)
             return status;

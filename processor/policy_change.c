@@ -1,0 +1,197 @@
+#include "processor/policy_change.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/event/codec.h"
+#include "common/wire/record.h"
+#include "processor/core/admission.h"
+#include "processor/store/reader.h"
+
+void policy_change_write(struct buffer *event, uint64_t occurred_at_ns, const char *text,
+                         const char *by)
+{
+    codec_array(event, 5);
+    codec_uint(event, occurred_at_ns);
+    codec_text(event, POLICY_CHANGE_TYPE);
+    codec_text(event, POLICY_CHANGE_SUBJECT);
+    codec_uint(event, 1);
+    codec_map(event, 2);
+    codec_text(event, "text");
+    codec_text(event, text);
+    codec_text(event, "by");
+    codec_text(event, by);
+}
+
+bool policy_change_is(struct slice source, const struct event *event)
+{
+    return slice_equal_text(source, POLICY_CHANGE_SOURCE) &&
+           slice_equal_text(event->type, POLICY_CHANGE_TYPE);
+}
+
+enum status policy_change_read(const struct event *event, struct policy_set **ret_policies,
+                               struct detail *ret_detail)
+{
+    struct mp_reader reader;
+    struct slice text;
+    if (event_field(event->data, slice_of_text("text"), &reader) != STATUS_OK ||
+        mp_read_text(&reader, &text) != STATUS_OK || text.size >= POLICY_TEXT_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_DAMAGED, "a %s event has no text", POLICY_CHANGE_TYPE);
+    struct policy_set *policies = calloc(1, sizeof *policies);
+    char *copy = calloc(1, text.size + 1);
+    enum status status = STATUS_NO_MEMORY;
+    if (policies != NULL && copy != NULL) {
+        memcpy(copy, text.data, text.size);
+        status = policy_set_parse(copy, "a policy in the log", policies, ret_detail);
+    } else {
+        detail_write(ret_detail, "out of memory");
+    }
+    free(copy);
+    if (status != STATUS_OK) {
+        free(policies);
+        return status;
+    }
+    *ret_policies = policies;
+    return STATUS_OK;
+}
+
+/* ---- filling ------------------------------------------------------------------------------- */
+
+static enum status fill_add(struct window_fill *fill, const struct accepted_record *record,
+                            struct detail *ret_detail)
+{
+    struct accepted_event accepted = {.event_id = record->event_id,
+                                      .accepted_at_ns = record->accepted_at_ns,
+                                      .source = record->source,
+                                      .event = record->event};
+    return window_fill_add(fill, &accepted, ret_detail);
+}
+
+/* A log_visit_fn; the context is the fill. */
+static enum status fill_visit(void *fill, const struct batch_view *batch, struct detail *ret_detail)
+{
+    if (batch->header.kind != BATCH_ORDINARY)
+        return STATUS_OK;
+    struct mp_reader reader = mp_reader_of(batch->accepted);
+    while (!mp_at_end(&reader)) {
+        struct accepted_record record;
+        if (accepted_record_read(&reader, &record) != STATUS_OK)
+            return detail_set(ret_detail, STATUS_DAMAGED, "an accepted record cannot be read");
+        enum status status = fill_add(fill, &record, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status policy_change_fill(const char *directory, const struct durable *end,
+                               const struct state *state, const struct policy_set *policies,
+                               struct window_fill **ret_fill, struct detail *ret_detail)
+{
+    struct reader *reader = NULL;
+    struct window_fill *fill = window_fill_new(state, policies);
+    if (fill == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    uint64_t length_ns = window_fill_length_ns(fill);
+    uint64_t after_ns = end->last_time_ns > length_ns ? end->last_time_ns - length_ns : 0;
+    enum status status = STATUS_OK;
+    if (length_ns > 0)
+        status = reader_new(directory, &reader, ret_detail);
+    if (status == STATUS_OK && length_ns > 0)
+        status = reader_visit(reader, end, after_ns, fill_visit, fill, ret_detail);
+    reader_destroy(&reader);
+    if (status != STATUS_OK) {
+        window_fill_destroy(&fill);
+        return status;
+    }
+    *ret_fill = fill;
+    return STATUS_OK;
+}
+
+/* ---- making a change ------------------------------------------------------------------------ */
+
+/* The batch that holds nothing but the event. */
+static enum status event_append(struct log *log, const struct accepted_record *record,
+                                struct detail *ret_detail)
+{
+    struct durable durable = log_durable(log);
+    struct batch_view batch = {.header = {.kind = BATCH_ORDINARY,
+                                          .number = durable.last_batch + 1,
+                                          .first_event_id = record->event_id,
+                                          .first_rejection_id = durable.last_rejection_id + 1,
+                                          .event_count = 1,
+                                          .first_time_ns = record->accepted_at_ns,
+                                          .last_time_ns = record->accepted_at_ns}};
+    struct slice raw = record->event.raw;
+    uint8_t *bytes = malloc(RECORD_ACCEPTED_OVERHEAD_BYTES_MAX + raw.size);
+    if (bytes == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    uint8_t *end = accepted_record_put(bytes, record->event_id, record->accepted_at_ns,
+                                       record->source, record->sequence, raw);
+    batch.accepted = (struct slice){bytes, (size_t)(end - bytes)};
+    enum status status = log_append(log, &batch, 1, ret_detail);
+    free(bytes);
+    return status;
+}
+
+static enum status change_apply(struct state *state, struct window_fill *fill,
+                                const struct accepted_record *record)
+{
+    struct decision *decision = calloc(1, sizeof *decision);
+    if (decision == NULL) {
+        window_fill_destroy(&fill);
+        return STATUS_NO_MEMORY;
+    }
+    *decision = (struct decision){.kind = DECISION_ACCEPT,
+                                  .time_ns = record->accepted_at_ns,
+                                  .source = SOURCE_NONE,
+                                  .event_id = record->event_id};
+    enum status status = state_apply(state, decision);
+    window_fill_decide(fill, record->accepted_at_ns, decision);
+    if (status == STATUS_OK)
+        status = state_apply(state, decision);
+    free(decision);
+    return status;
+}
+
+static enum status record_make(const struct state *state, const struct policy_set *policies,
+                               uint64_t now_ns, struct buffer *event,
+                               struct accepted_record *ret_record)
+{
+    policy_change_write(event, now_ns, policies->text, "the command line");
+    struct mp_reader reader = mp_reader_of(buffer_slice(event));
+    *ret_record = (struct accepted_record){.event_id = state_position(state).last_event_id + 1,
+                                           .accepted_at_ns = now_ns,
+                                           .source = slice_of_text(POLICY_CHANGE_SOURCE)};
+    return event->status == STATUS_OK ? event_read_stored(&reader, &ret_record->event)
+                                      : event->status;
+}
+
+enum status policy_change_make(struct log *log, const char *directory, struct state *state,
+                               const struct policy_set *policies, uint64_t now_ns,
+                               struct detail *ret_detail)
+{
+    struct durable end = log_durable(log);
+    struct window_fill *fill = NULL;
+    struct accepted_record record;
+    struct buffer event;
+    buffer_init(&event, POLICY_CHANGE_BYTES_MAX);
+    enum status status = record_make(state, policies, now_ns, &event, &record);
+    if (status == STATUS_OK)
+        status = policy_change_fill(directory, &end, state, policies, &fill, ret_detail);
+    else
+        detail_write(ret_detail, "the policy event cannot be made: %s", status_text(status));
+    if (status == STATUS_OK)
+        status = fill_add(fill, &record, ret_detail);
+    if (status == STATUS_OK)
+        status = event_append(log, &record, ret_detail);
+    if (status == STATUS_OK) {
+        status = change_apply(state, fill, &record); /* takes the fill over */
+        if (status != STATUS_OK)
+            detail_write(ret_detail, "out of memory");
+    } else {
+        window_fill_destroy(&fill);
+    }
+    buffer_fini(&event);
+    return status;
+}

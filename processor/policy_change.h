@@ -1,0 +1,44 @@
+/* policy_change: other policies come into force, as an event in the log.
+ *
+ *     [occurred_at, "weir.policy_changed", "policy", 1, {"text": canonical INI, "by": who}] source
+ * "weir", unsequenced
+ *
+ * The event stands alone in its batch. With it the windows of new and changed policies are filled
+ * from the log, so a change grants nothing: not at the moment it is made, and not when recovery
+ * comes upon the event again.
+ */
+#ifndef WEIR_PROCESSOR_POLICY_CHANGE_H
+#define WEIR_PROCESSOR_POLICY_CHANGE_H
+
+#include "processor/core/window_fill.h"
+#include "processor/store/log.h"
+
+#define POLICY_CHANGE_SOURCE  "weir"
+#define POLICY_CHANGE_TYPE    "weir.policy_changed"
+#define POLICY_CHANGE_SUBJECT "policy"
+
+enum { POLICY_CHANGE_BYTES_MAX = 2 * POLICY_TEXT_BYTES_MAX };
+
+/* Appends the event. */
+void policy_change_write(struct buffer *event, uint64_t occurred_at_ns, const char *text,
+                         const char *by);
+/* Is this record such an event? */
+bool policy_change_is(struct slice source, const struct event *event);
+/* The policies that the event brings into force, on the heap. DAMAGED, NO_MEMORY. */
+MUST_USE enum status policy_change_read(const struct event *event, struct policy_set **ret_policies,
+                                        struct detail *ret_detail);
+
+/* The windows that `policies` need, filled with what the log in `directory` holds up to `end`. The
+ * reasons of window_fill_add and the reader. */
+MUST_USE enum status policy_change_fill(const char *directory, const struct durable *end,
+                                        const struct state *state,
+                                        const struct policy_set *policies,
+                                        struct window_fill **ret_fill, struct detail *ret_detail);
+
+/* Makes `policies` those in force: fills, appends the event to the log, applies it. The log is
+ * idle; `now_ns` is not before its last time. */
+MUST_USE enum status policy_change_make(struct log *log, const char *directory, struct state *state,
+                                        const struct policy_set *policies, uint64_t now_ns,
+                                        struct detail *ret_detail);
+
+#endif
