@@ -6,7 +6,7 @@
 #include "common/event/codec.h"
 
 static const char *const code_texts[] = {
-#define X(name, text) [CONTROL_CODE_##name] = text,
+#define X(name, text) [CONTROL_CODE_##name] = (text),
     CONTROL_CODE_TABLE(X)
 #undef X
 };
@@ -270,7 +270,7 @@ static enum status parse_opening(struct parse *parse, struct slice *ret_verb)
 
 static enum status parse_request(struct parse *parse)
 {
-    struct slice name;
+    struct slice name = {NULL, 0};
     enum status status = parse_opening(parse, &name);
     if (status != STATUS_OK)
         return status;
@@ -451,8 +451,8 @@ enum status control_reply_read(struct slice frame, struct mp_reader *ret_reader,
 static enum status open_log_reply(struct slice frame, uint32_t items, struct mp_reader *ret_at,
                                   struct log_id *ret_log_id, struct detail *ret_detail)
 {
-    struct mp_reader at;
-    uint32_t count;
+    struct mp_reader at = {NULL, NULL};
+    uint32_t count = 0;
     enum status status = control_reply_read(frame, &at, &count, ret_detail);
     if (status != STATUS_OK)
         return status;
@@ -475,7 +475,7 @@ void hello_reply_write(struct buffer *buffer, const struct hello_reply *reply)
 enum status hello_reply_read(struct slice frame, struct hello_reply *ret_reply,
                              struct detail *ret_detail)
 {
-    struct mp_reader at;
+    struct mp_reader at = {NULL, NULL};
     struct hello_reply reply;
     enum status status = open_log_reply(frame, HELLO_REPLY_ITEMS, &at, &reply.log_id, ret_detail);
     if (status != STATUS_OK)
@@ -499,7 +499,7 @@ void replay_reply_write(struct buffer *buffer, const struct replay_reply *reply)
 enum status replay_reply_read(struct slice frame, struct replay_reply *ret_reply,
                               struct detail *ret_detail)
 {
-    struct mp_reader at;
+    struct mp_reader at = {NULL, NULL};
     struct replay_reply reply;
     enum status status = open_log_reply(frame, REPLAY_REPLY_ITEMS, &at, &reply.log_id, ret_detail);
     if (status != STATUS_OK)

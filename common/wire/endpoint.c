@@ -83,7 +83,7 @@ static enum status resolve_run_dir(const char *run_dir, char ret_run_dir[ENDPOIN
 enum status endpoints_resolve(const struct endpoint_options *options,
                               struct endpoints *ret_endpoints, struct detail *ret_detail)
 {
-    struct endpoints e;
+    struct endpoints e = {.run_dir = ""};
     enum status status = resolve_run_dir(options->run_dir, e.run_dir, ret_detail);
     if (status == STATUS_OK)
         status = fill_endpoint(options->ingest, e.run_dir, "ingest", e.ingest, ret_detail);

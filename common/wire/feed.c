@@ -86,12 +86,14 @@ const char *ack_status_text(enum ack_status status)
 
 struct slice ack_topic(struct slice source, char ret_topic[FEED_TOPIC_BYTES_MAX])
 {
+    static const char prefix[] = {'a', 'c', 'k', '/'};
     assert(source.size <= EVENT_SOURCE_BYTES_MAX);
-    memcpy(ret_topic, "ack/", 4);
+    memcpy(ret_topic, prefix, sizeof prefix);
     if (source.size > 0)
-        memcpy(ret_topic + 4, source.data, source.size);
-    ret_topic[4 + source.size] = '/';
-    return (struct slice){(const uint8_t *)ret_topic, 5 + source.size};
+        memcpy(ret_topic + sizeof prefix, source.data, source.size);
+    size_t size = sizeof prefix + source.size;
+    ret_topic[size] = '/';
+    return (struct slice){(const uint8_t *)ret_topic, size + 1};
 }
 
 void ack_write(struct buffer *buffer, const struct ack *ack)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <zmq.h>
@@ -113,6 +114,19 @@ static enum status subscribe_all(struct socket *socket, const struct socket_opti
     return status;
 }
 
+static enum status status_of_attach(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return STATUS_BUSY;
+    case EINVAL:
+    case ENODEV: /* no such interface or host */
+        return STATUS_CONFIG;
+    default:
+        return STATUS_IO;
+    }
+}
+
 static enum status attach(struct socket *socket, const struct socket_options *options,
                           struct detail *ret_detail)
 {
@@ -121,10 +135,9 @@ static enum status attach(struct socket *socket, const struct socket_options *op
     if (rc >= 0)
         return STATUS_OK;
     int error = zmq_errno();
-    const char *verb = options->bind ? "bind" : "connect to";
-    const char *text = zmq_strerror(error);
-    return detail_set(ret_detail, error == EADDRINUSE ? STATUS_BUSY : STATUS_IO, "cannot %s %s: %s",
-                      verb, options->endpoint, text);
+    return detail_set(ret_detail, status_of_attach(error), "cannot %s %s: %s",
+                      options->bind ? "bind" : "connect to", options->endpoint,
+                      zmq_strerror(error));
 }
 
 enum status socket_open(const struct socket_options *options, struct socket **ret_socket,
@@ -187,7 +200,7 @@ static zmq_msg_t *message_of(struct frame *frame)
 /* libzmq's accessors want a pointer that is not const, and only look. */
 static zmq_msg_t *message_to_look_at(const struct frame *frame)
 {
-    return (zmq_msg_t *)(void *)(uintptr_t)frame->message;
+    return (zmq_msg_t *)(void *)frame->message;
 }
 
 void frame_init(struct frame *frame)
@@ -227,7 +240,7 @@ enum status socket_receive(struct socket *socket, struct frame *frame)
 
 void socket_discard_rest(struct socket *socket, const struct frame *frame)
 {
-    struct frame rest;
+    struct frame rest = {{0}};
     bool more = frame_more(frame);
     frame_init(&rest);
     /* libzmq hands a message over only when all its frames are there, so nothing waits here. */
@@ -263,18 +276,22 @@ enum status socket_send(struct socket *socket, struct slice bytes, bool more)
     return rc >= 0 ? STATUS_OK : send_failure();
 }
 
-/* What libzmq gives back: whom to tell, unless the send failed and the caller keeps the bytes. */
+/* What libzmq gives back: whom to tell, unless the send failed and the caller keeps the bytes. The
+ * loan ends in another thread, ordered behind its beginning by libzmq's queues; `release` is atomic
+ * so that thread sanitizers, which do not see into those, know it. */
 struct loan {
-    socket_release_fn *release; /* NULL: nobody */
+    _Atomic(socket_release_fn *) release; /* NULL: nobody */
     void *hint;
 };
 
 static void end_loan(void *bytes, void *loan_of_message)
 {
-    struct loan loan = *(struct loan *)loan_of_message;
-    free(loan_of_message);
-    if (loan.release != NULL)
-        loan.release(bytes, loan.hint);
+    struct loan *loan = loan_of_message;
+    socket_release_fn *release = atomic_load_explicit(&loan->release, memory_order_acquire);
+    void *hint = loan->hint;
+    free(loan);
+    if (release != NULL)
+        release(bytes, hint);
 }
 
 enum status socket_send_borrowed(struct socket *socket, struct slice bytes, bool more,
@@ -284,8 +301,10 @@ enum status socket_send_borrowed(struct socket *socket, struct slice bytes, bool
     struct loan *loan = malloc(sizeof *loan);
     if (loan == NULL)
         return STATUS_NO_MEMORY;
-    *loan = (struct loan){release, hint};
-    void *data = (void *)(uintptr_t)bytes.data; /* libzmq reads it only */
+    loan->hint = hint;
+    atomic_init(&loan->release, NULL);
+    atomic_store_explicit(&loan->release, release, memory_order_release);
+    void *data = (void *)bytes.data; /* libzmq reads it only */
     if (zmq_msg_init_data(&message, data, bytes.size, end_loan, loan) != 0) {
         free(loan);
         return STATUS_NO_MEMORY;
@@ -297,7 +316,7 @@ enum status socket_send_borrowed(struct socket *socket, struct slice bytes, bool
     if (rc >= 0)
         return STATUS_OK;
     enum status status = send_failure();
-    loan->release = NULL;
+    atomic_store_explicit(&loan->release, NULL, memory_order_release);
     zmq_msg_close(&message);
     return status;
 }

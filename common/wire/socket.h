@@ -40,6 +40,8 @@ MUST_USE enum status socket_setup(int io_threads, struct detail *ret_detail);
 /* Closes the context; all sockets must be gone. */
 void socket_teardown(void);
 
+/* CONFIG for an endpoint that libzmq does not understand, BUSY for a tcp port in use, IO. An ipc
+ * path in use is taken over without a word: hold a lock file before. */
 MUST_USE enum status socket_open(const struct socket_options *options, struct socket **ret_socket,
                                  struct detail *ret_detail);
 void socket_close(struct socket **socket);

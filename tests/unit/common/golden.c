@@ -161,6 +161,8 @@ void golden_spoil_all(const char *kind, golden_read_fn *read)
     char line[LINE_BYTES_MAX];
     struct rng rng = golden_rng();
     struct buffer golden;
+    const char *text = getenv("WEIR_SPOILED_COPIES");
+    unsigned long copies = text != NULL ? strtoul(text, NULL, 10) : SPOILED_COPIES;
     FILE *file = open_golden(kind);
     buffer_init(&golden, LINE_BYTES_MAX);
     while (fgets(line, sizeof line, file) != NULL) {
@@ -169,7 +171,7 @@ void golden_spoil_all(const char *kind, golden_read_fn *read)
             continue;
         buffer_clear(&golden);
         append_hex(&golden, digits + 1);
-        for (int i = 0; i < SPOILED_COPIES; i++)
+        for (unsigned long i = 0; i < copies; i++)
             read_spoiled(&rng, &golden, read);
     }
     buffer_fini(&golden);

@@ -23,8 +23,9 @@ void golden_event_traced(struct buffer *bytes);
 struct rng golden_rng(void);
 /* Spoils a message at random: bytes changed, cut off, put in, taken out or doubled. */
 void golden_spoil(struct rng *rng, struct buffer *bytes);
-/* Calls `read` with spoiled copies of every message of a kind; each must come back. The copy has no
- * byte to spare behind it, so that sanitizers see a read past its end. */
+/* Calls `read` with spoiled copies of every message of a kind (WEIR_SPOILED_COPIES of each); it
+ * must come back. A copy has no byte to spare behind it, so that sanitizers see a read past its
+ * end. */
 typedef void golden_read_fn(struct slice bytes);
 void golden_spoil_all(const char *kind, golden_read_fn *read);
 

@@ -394,9 +394,9 @@ static void names_the_endpoint_it_could_not_open(void **test_state)
     snprintf(missing, sizeof missing, "ipc://%s/missing/s", f->root);
     assert_int_equal(try_open(true, missing, &detail), STATUS_IO);
     assert_non_null(strstr(detail.text, missing));
-    assert_int_equal(try_open(true, "tcp://nowhere", &detail), STATUS_IO);
+    assert_int_equal(try_open(true, "tcp://nowhere", &detail), STATUS_CONFIG);
     assert_non_null(strstr(detail.text, "tcp://nowhere"));
-    assert_int_equal(try_open(false, "tcp://127.0.0.1:x%s%n", &detail), STATUS_IO);
+    assert_int_equal(try_open(false, "tcp://127.0.0.1:x%s%n", &detail), STATUS_CONFIG);
     assert_non_null(strstr(detail.text, "x%s%n"));
 
     struct socket *pull = open_socket(SOCKET_PULL, true, "tcp://127.0.0.1:*");
