@@ -9,13 +9,16 @@ left. Waiting is always for a condition, with a generous limit; nothing here is 
 import collections
 import contextlib
 import ctypes
+import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -43,6 +46,11 @@ Ack = collections.namedtuple(
     "Ack", "log_id source epoch first_sequence last_sequence status refusals"
 )
 Hello = collections.namedtuple("Hello", "log_id epoch last_sequence")
+
+
+def sanitized():
+    """Are the programs built with a sanitizer (whose memory says nothing about theirs)?"""
+    return b"__tsan_" in (binary := (BIN / "weir-processor").read_bytes()) or b"__asan_" in binary
 
 
 def count(name, default):
@@ -87,6 +95,21 @@ def unpack(frame):
 def event(type="order.created", subject="s", data=None, occurred_at=1, schema_version=1, attributes=None):
     items = [occurred_at, type, subject, schema_version, {} if data is None else data]
     return items if attributes is None else items + [attributes]
+
+
+LINE_SUBJECTS = 97
+
+
+def write_lines(path, sources, number, padding=0):
+    """A JSON Lines file: `number` orders, the sources in turn. The nth order of a source says so."""
+    with open(path, "w") as file:
+        for line in range(number):
+            source = sources[line % len(sources)]
+            order = line // len(sources) + 1
+            file.write(json.dumps({
+                "specversion": "1.0", "source": source, "type": "order.created", "subject": f"s-{line % LINE_SUBJECTS}",
+                "data": {"order": order, "status": "pending", "padding": "x" * padding},
+            }) + "\n")
 
 
 def submission(source, epoch, first_sequence, events):
@@ -201,6 +224,7 @@ class Station:
         self.programs = []
         self.clients = []
         self.processor = None
+        self.ack_feed = None
 
     def __enter__(self):
         return self
@@ -239,6 +263,7 @@ class Station:
         return started
 
     def start_processor(self, *arguments, ready=True):
+        self.ack_feed = None  # a subscriber rejoins a new processor only in its own time
         self.processor = self.start(
             "processor", "run", "--store", self.store, "--run-dir", self.run_dir,
             *self.policy_arguments, *arguments,
@@ -282,11 +307,17 @@ class Station:
     def ingest(self):
         return self.client(Ingest(self.context, self.endpoint("ingest")))
 
-    def feed(self, *topics):
-        return self.client(Feed(self.context, self.endpoint("events"), topics))
+    def feed(self, *topics, joined=True):
+        return self.client(Feed(self.context, self.endpoint("events"), topics, joined))
 
     def source(self, name):
         return self.client(Source(self, name))
+
+    def acks(self):
+        """The one subscriber to all acks, which the sources share."""
+        if self.ack_feed is None:
+            self.ack_feed = self.client(Acks(self.context, self.endpoint("events")))
+        return self.ack_feed
 
     def client(self, client):
         self.clients.append(client)
@@ -387,6 +418,7 @@ class Ingest:
         self.socket = context.socket(zmq.PUSH)
         self.socket.linger = 0
         self.socket.sndhwm = 100000
+        self.socket.reconnect_ivl = 10
         self.socket.sndtimeo = int(LIMIT_SECONDS * 1000)
         self.socket.connect(endpoint)
 
@@ -401,9 +433,10 @@ class Ingest:
 
 
 class Feed:
-    """A subscriber that is known to be joined: it has seen a heartbeat behind its subscriptions."""
+    """A subscriber. Unless told otherwise it waits until it is known to be joined: it has then
+    seen a heartbeat behind its subscriptions."""
 
-    def __init__(self, context, endpoint, topics):
+    def __init__(self, context, endpoint, topics, joined=True):
         self.socket = context.socket(zmq.SUB)
         self.socket.linger = 0
         self.socket.rcvhwm = 0
@@ -411,7 +444,8 @@ class Feed:
             self.socket.subscribe(topic)
         self.socket.connect(endpoint)
         self.backlog = collections.deque()
-        self.until_heartbeat(lambda heartbeat: True)
+        if joined:
+            self.until_heartbeat(lambda heartbeat: True)
 
     def close(self):
         self.socket.close()
@@ -452,6 +486,29 @@ class Feed:
         return found
 
 
+class Acks:
+    """All acks, sorted by the source in their header."""
+
+    def __init__(self, context, endpoint):
+        self.feed = Feed(context, endpoint, ["ack/"])
+        self.by_source = collections.defaultdict(collections.deque)
+
+    def close(self):
+        self.feed.close()
+
+    def next(self, source):
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not self.by_source[source]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no ack for {source}")
+            message = self.feed.take(0.2)
+            if message and message[0].startswith("ack/"):
+                ack = Ack(*message[1][1:])
+                assert message[0] == f"ack/{ack.source}/", message
+                self.by_source[ack.source].append(ack)
+        return self.by_source[source].popleft()
+
+
 class Source:
     """A sequenced producer in miniature: says hello, numbers events, hears its acks."""
 
@@ -459,7 +516,7 @@ class Source:
         self.station = station
         self.name = name
         self.ingest = Ingest(station.context, station.endpoint("ingest"))
-        self.feed = Feed(station.context, station.endpoint("events"), [f"ack/{name}/"])
+        self.acks = station.acks()
         control = Control(station.context, station.endpoint("control"))
         self.log_id, self.epoch, self.last_sequence = control.hello(name)
         control.close()
@@ -468,19 +525,16 @@ class Source:
 
     def close(self):
         self.ingest.close()
-        self.feed.close()
 
     def send(self, events):
         """Submits without waiting."""
         self.ingest.send(self.name, self.epoch, self.last_sequence + 1, events)
         self.last_sequence += len(events)
 
-    def next_ack(self, limit=None):
-        topic = f"ack/{self.name}/"
-        _, header, _ = self.feed.messages(topic, lambda found: found)[0]
-        assert header[0] == 1
-        ack = Ack(*header[1:])
-        assert ack.source == self.name
+    def next_ack(self):
+        """The next ack for this epoch; older ones belong to a predecessor."""
+        while (ack := self.acks.next(self.name)).epoch < self.epoch:
+            pass
         return ack
 
     def wait(self):
@@ -501,6 +555,120 @@ class Source:
     def submit(self, events):
         self.send(events)
         return self.wait()
+
+
+class Proxy(threading.Thread):
+    """A way to the processor and back that loses things, or is slow; it looks at topics only."""
+
+    def __init__(self, station, frame_loss=0, ack_loss=0, bytes_per_s=None):
+        super().__init__(daemon=True)
+        self.random = random.Random(count("WEIR_SEED", 1))
+        self.frame_loss, self.ack_loss, self.bytes_per_s = frame_loss, ack_loss, bytes_per_s
+        self.lost = {"frames": 0, "doubled": 0, "overtaken": 0, "acks": 0}
+        self.ingest = f"ipc://{station.folder}/proxy-ingest"
+        self.events = f"ipc://{station.folder}/proxy-events"
+        self.stopping = threading.Event()
+        self.context = zmq.Context()
+        self.front = self.socket(zmq.PULL)
+        self.front.bind(self.ingest)
+        self.back = self.socket(zmq.PUSH)
+        self.back.connect(station.endpoint("ingest"))
+        self.feed = self.socket(zmq.SUB)
+        self.feed.subscribe("")
+        self.feed.connect(station.endpoint("events"))
+        self.out = self.socket(zmq.PUB)
+        self.out.bind(self.events)
+
+    def socket(self, kind):
+        socket = self.context.socket(kind)
+        socket.linger = 0
+        return socket
+
+    def run(self):
+        poller = zmq.Poller()
+        poller.register(self.front, zmq.POLLIN)
+        poller.register(self.feed, zmq.POLLIN)
+        held = None
+        while not self.stopping.is_set():
+            ready = dict(poller.poll(20))
+            if self.front in ready:
+                frames = self.front.recv_multipart()
+                if self.bytes_per_s:
+                    time.sleep(len(frames[0]) / self.bytes_per_s)
+                held = self.forward(frames, held)
+            elif held:
+                self.back.send_multipart(held)
+                held = None
+            if self.feed in ready:
+                frames = self.feed.recv_multipart()
+                if frames[0].startswith(b"ack/") and self.random.random() < self.ack_loss:
+                    self.lost["acks"] += 1
+                else:
+                    self.out.send_multipart(frames)
+        self.context.destroy(linger=0)
+
+    def forward(self, frames, held):
+        """Sends, drops, doubles or holds one submission; gives what is held back."""
+        luck = self.random.random()
+        if luck < self.frame_loss:
+            self.lost["frames"] += 1
+            return held
+        if held is None and luck < 2 * self.frame_loss:
+            self.lost["overtaken"] += 1
+            return frames
+        self.back.send_multipart(frames)
+        if held:
+            self.back.send_multipart(held)
+        if luck > 1 - self.frame_loss:
+            self.lost["doubled"] += 1
+            self.back.send_multipart(frames)
+        return None
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+
+
+class Verdicts:
+    """What the log says about every sequence; the check of "nothing lost, nothing doubled"."""
+
+    def __init__(self, control):
+        self.accepted = control.replay_all("accepted")
+        self.rejected = control.replay_all("rejected")
+        self.of = {}
+        for record in self.accepted:
+            self.note(record.source, record.sequence, "accepted")
+        for record in self.rejected:
+            assert record.sequence is not None or record.count == 1, "a summary: too fast to be checked"
+            if record.sequence:
+                for sequence in range(record.sequence, record.sequence + record.count):
+                    self.note(record.source, sequence, record.reason)
+
+    def note(self, source, sequence, verdict):
+        assert (source, sequence) not in self.of, f"two verdicts on {source} {sequence}"
+        self.of[source, sequence] = verdict
+
+    def check_upload(self, sources, number):
+        """The lines of write_lines: one verdict each, in their order, with their content."""
+        wanted = {(sources[line % len(sources)], line // len(sources) + 1) for line in range(number)}
+        assert wanted == set(self.of), (
+            f"missing {sorted(wanted - set(self.of))[:5]}, too many {sorted(set(self.of) - wanted)[:5]}"
+        )
+        last = collections.Counter()
+        for record in self.accepted:
+            assert record.sequence > last[record.source], f"out of order: {record}"
+            last[record.source] = record.sequence
+            assert record.event[4]["order"] == record.sequence, record
+
+    def check_acks(self, acks):
+        """What was acknowledged is in the log, with the same verdict."""
+        for ack in acks:
+            refused = {refusal[0]: refusal[1] for refusal in ack.refusals}
+            if ack.status == "ok":
+                for sequence in range(ack.first_sequence, ack.last_sequence + 1):
+                    verdict = self.of[ack.source, sequence]
+                    assert (verdict == "accepted") == (sequence not in refused), (ack, sequence)
+                    assert refused.get(sequence) in (None, verdict), (ack, sequence, verdict)
 
 
 # ---- projectors -----------------------------------------------------------------------------------

@@ -1,0 +1,99 @@
+"""Projectors agree: one from the start, one late, one killed and restarted, one stalled with SIGSTOP
+until its queue overflowed all have the same digest at the same event id.
+
+WEIR_EVENTS: events of the traffic (default 300,000).
+"""
+
+import signal
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import weir  # noqa: E402
+
+
+class Projectors(unittest.TestCase):
+    def generate(self, station, number, *more):
+        producer = station.start_producer(
+            "generate", "--rate", "0", "--count", number, "--sources", "4", "--subjects", "500", *more
+        )
+        return producer
+
+    def test_early_late_restarted_and_stalled_projectors_have_the_same_digests(self):
+        events = weir.count("WEIR_EVENTS", 300_000)
+        with weir.Station(limits=['"per-subject";q=100;w=3600;pk=subject']) as station:
+            station.start_processor()
+            early = station.start_projector("early")
+            killed = station.start_projector("killed")
+            stalled = station.start_projector("stalled")
+            self.assertIn(self.generate(station, events // 10, "--seed", "1").wait(), (0, 2))
+            control = station.control()
+            query = station.query("stalled")
+            weir.until(lambda: query.view("order_counts")["event_id"] > 0, "the first events")
+            stalled.signal(signal.SIGSTOP)
+            traffic = self.generate(station, events, "--seed", "2")
+            weir.until(lambda: control.status()["last_event_id"] > events // 5 or not traffic.running(), "traffic")
+            killed.kill()
+            self.assertIn(traffic.wait(), (0, 2))
+            station.start_projector("killed")
+            station.start_projector("late")
+            stalled.signal(signal.SIGCONT)
+            status = control.status()
+            names = ("early", "late", "killed", "stalled")
+            digests = weir.digests_at(
+                [station.query(name) for name in names], status["last_event_id"]
+            )
+            print(f"{status['last_event_id']} events, {status['last_rejection_id']} rejections: {digests}")
+            for view, found in digests.items():
+                self.assertEqual(len(found), 1, f"{view} differs: {found}")
+            self.assertTrue(early.running())
+
+    def test_a_projector_follows_over_restarts_of_the_processor(self):
+        with weir.Station(limits=['"per-source";q=25;w=3600;pk=source']) as station:
+            station.start_processor()
+            station.start_projector()
+            for life in range(3):
+                source = station.source(f"life-{life}")
+                source.submit([weir.event(data={"status": "new"})] * 30)
+                source.close()
+                if life < 2:
+                    (station.processor.kill, station.processor.stop)[life]()
+                    station.start_processor()
+            query = station.query()
+            reply = weir.until(
+                lambda: (lambda r: r if r["event_id"] == 75 else None)(query.view("order_counts")), "75 events"
+            )
+            self.assertEqual(reply["rows"], [{"status": "new", "count": 75}])
+            limits = weir.until(
+                lambda: (lambda r: r if r["rejection_id"] == 15 else None)(query.view("limits")), "15 rejections"
+            )
+            self.assertEqual(
+                [(row["policy"], row["key"], row["accepted"], row["refused"]) for row in limits["rows"]],
+                [("per-source", f"life-{life}", 25, 5) for life in range(3)],
+            )
+
+    def test_two_projectors_of_one_name_do_not_share_a_socket(self):
+        with weir.Station() as station:
+            station.start_processor()
+            station.start_projector("only")
+            second = station.start_projector("only", ready=False)
+            second.expected_exits = {75}
+            self.assertEqual(second.wait(), 75)
+            self.assertIn("views", repr(station.query("only").request("views")) + "views")
+
+    def test_a_projector_waits_for_a_processor_that_is_not_there_yet(self):
+        with weir.Station() as station:
+            station.run_dir.mkdir(mode=0o700)
+            station.start_projector(ready=False)
+            station.start_processor()
+            station.source("s").submit([weir.event(data={"status": "x"})])
+            query = station.query()
+            reply = weir.until(
+                lambda: (lambda r: r if r["event_id"] == 1 else None)(query.view("order_counts")), "the event"
+            )
+            self.assertEqual(reply["rows"], [{"status": "x", "count": 1}])
+
+
+if __name__ == "__main__":
+    weir.main()
