@@ -1,0 +1,115 @@
+#include "projector/core/answer.h"
+
+#include <string.h>
+
+#include "common/event/codec.h"
+
+static void answer_views(const struct fold *fold, struct buffer *reply)
+{
+    control_ok_write(reply, 1);
+    codec_map(reply, 1);
+    codec_text(reply, "views");
+    codec_array(reply, fold_view_count(fold));
+    for (uint32_t i = 0; i < fold_view_count(fold); i++)
+        codec_text(reply, fold_view_type(fold, i)->name);
+}
+
+void answer_view_names(const struct fold *fold, struct buffer *text)
+{
+    for (uint32_t i = 0; i < fold_view_count(fold); i++) {
+        buffer_append_text(text, i > 0 ? ", " : "");
+        buffer_append_text(text, fold_view_type(fold, i)->name);
+    }
+    buffer_append(text, "", 1);
+}
+
+static void answer_no_such_view(const struct fold *fold, struct buffer *reply)
+{
+    char text[CONTROL_TEXT_BYTES_MAX] = "no such view; there are ";
+    struct buffer names;
+    buffer_init(&names, CONTROL_TEXT_BYTES_MAX - sizeof "no such view; there are ");
+    answer_view_names(fold, &names);
+    if (names.status == STATUS_OK)
+        strcat(text, (const char *)names.data);
+    else
+        strcpy(text, "no such view; `views` names them");
+    buffer_fini(&names);
+    control_error_write(reply, CONTROL_CODE_NOT_FOUND, text);
+}
+
+static void write_uint(struct buffer *reply, const char *name, uint64_t value)
+{
+    codec_text(reply, name);
+    codec_uint(reply, value);
+}
+
+static void write_rows(struct buffer *reply, struct rows *rows)
+{
+    uint32_t count = rows_count(rows) < ANSWER_ROWS_MAX ? rows_count(rows) : ANSWER_ROWS_MAX;
+    codec_text(reply, "rows");
+    codec_array(reply, count);
+    for (uint32_t i = 0; i < count; i++)
+        rows_write(rows, i, reply);
+    if (count < rows_count(rows))
+        write_uint(reply, "next", count);
+    if (rows_left_out(rows) > 0)
+        write_uint(reply, "left_out", rows_left_out(rows));
+}
+
+static void answer_view(struct fold *fold, const struct log_id *log_id, uint32_t view,
+                        struct buffer *reply)
+{
+    struct rows *rows = fold_view_rows(fold, view);
+    struct fold_position position = fold_position(fold);
+    struct digest digest = rows_digest(rows);
+    char hex[DIGEST_HEX_BYTES];
+    if (rows_sort(rows) != STATUS_OK) {
+        control_error_write(reply, CONTROL_CODE_UNAVAILABLE, "no memory to sort the rows");
+        return;
+    }
+    digest_hex(&digest, hex);
+    uint32_t optional = 0;
+    optional += rows_count(rows) > ANSWER_ROWS_MAX;
+    optional += rows_left_out(rows) > 0;
+    control_ok_write(reply, 1);
+    codec_map(reply, 7 + optional);
+    codec_text(reply, "view");
+    codec_text(reply, fold_view_type(fold, view)->name);
+    codec_text(reply, "log_id");
+    codec_bin(reply, (struct slice){log_id->bytes, LOG_ID_BYTES});
+    write_uint(reply, "event_id", position.event_id);
+    write_uint(reply, "rejection_id", position.rejection_id);
+    write_uint(reply, "time", position.time_ns);
+    codec_text(reply, "digest");
+    codec_text(reply, hex);
+    write_rows(reply, rows);
+}
+
+void answer(struct fold *fold, const struct log_id *log_id, struct slice request,
+            struct buffer *reply)
+{
+    struct control_request asked;
+    enum control_code code;
+    struct detail detail;
+    if (control_request_read(request, &asked, &code, &detail) != STATUS_OK) {
+        control_error_write(reply, code, detail.text);
+        return;
+    }
+    if (asked.verb == CONTROL_VIEWS) {
+        answer_views(fold, reply);
+        return;
+    }
+    if (asked.verb != CONTROL_VIEW) {
+        control_error_write(reply, CONTROL_CODE_UNKNOWN_VERB,
+                            "a projector answers views and view; the rest is for the processor");
+        return;
+    }
+    uint32_t view = fold_view_find(fold, asked.view);
+    if (view == fold_view_count(fold))
+        answer_no_such_view(fold, reply);
+    else if (asked.at != AT_NOW)
+        control_error_write(reply, CONTROL_CODE_UNSUPPORTED,
+                            "this projector shows its views as of now only (at: nil)");
+    else
+        answer_view(fold, log_id, view, reply);
+}

@@ -1,0 +1,29 @@
+/* answer: what a projector says to a request on its query socket: frame in, frame out. Pure.
+ *
+ *     [1, "views"]           [1, "ok", {"views": [name, …]}]
+ *     [1, "view", name, nil] [1, "ok", {view, log_id, event_id, rejection_id, time, digest, rows}]
+ *
+ * `rows` is a list of maps, column → value, sorted by the first columns. Where there are more than
+ * ANSWER_ROWS_MAX the map also has `next`: the number of the first row left out, counted from 0.
+ * `left_out` is there when a view was full: how many records it could not count. Whatever the
+ * request's bytes are, there is one reply.
+ */
+#ifndef WEIR_PROJECTOR_CORE_ANSWER_H
+#define WEIR_PROJECTOR_CORE_ANSWER_H
+
+#include "projector/core/fold.h"
+
+enum {
+    ANSWER_ROWS_MAX = 10000,
+    ANSWER_BYTES_MAX = 32 * 1024 * 1024, /* more than so many rows can have */
+};
+
+/* Appends the reply to an empty `reply` of ANSWER_BYTES_MAX. Only a buffer that is out of memory
+ * has a status then. */
+void answer(struct fold *fold, const struct log_id *log_id, struct slice request,
+            struct buffer *reply);
+
+/* The names of all views, ", " between them. */
+void answer_view_names(const struct fold *fold, struct buffer *text);
+
+#endif

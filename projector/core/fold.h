@@ -1,0 +1,55 @@
+/* fold: the projector's state: views, the position they show, and the policies in force there.
+ *
+ *   views      one per type that was asked for
+ *   position   last event id, last rejection id, newest log time
+ *   policies   those of the log's genesis, then as events of type weir.policy_changed say
+ *
+ * fold_apply is the only function that changes it. Records come whole and in order (follow sees to
+ * that) and in groups, so that views can overlap their cache misses. No I/O, no clock. Not
+ * thread-safe.
+ */
+#ifndef WEIR_PROJECTOR_CORE_FOLD_H
+#define WEIR_PROJECTOR_CORE_FOLD_H
+
+#include "common/wire/control.h"
+#include "projector/views/view.h"
+
+enum { FOLD_VIEWS_MAX = 64 };
+
+struct fold_position {
+    uint64_t event_id;     /* last one applied; 0: none */
+    uint64_t rejection_id; /* last one applied; 0: none */
+    uint64_t time_ns;      /* log time of the newest record applied; 0: none */
+};
+
+struct fold;
+
+struct fold_options {
+    const struct view_type *const *types;
+    uint32_t type_count; /* ≤ FOLD_VIEWS_MAX */
+    const char *policy;  /* the log's genesis policy, INI */
+    struct hash_seed seed;
+};
+
+/* CONFIG for a policy that cannot be read; NO_MEMORY. */
+MUST_USE enum status fold_new(const struct fold_options *options, struct fold **ret_fold,
+                              struct detail *ret_detail);
+void fold_destroy(struct fold **fold);
+
+/* Applies exactly `count` ≥ 1 records, which are all of `records`, and gives the hash
+ * (hash_content) of the last. DAMAGED: bytes that are no such records, or not the ones that come
+ * next. CONFIG: a policy that this version cannot read. On failure the fold is not to be used any
+ * more. */
+MUST_USE enum status fold_apply(struct fold *fold, enum stream stream, struct slice records,
+                                uint64_t count, uint64_t *ret_last_hash, struct detail *ret_detail);
+
+struct fold_position fold_position(const struct fold *fold);
+uint32_t fold_view_count(const struct fold *fold);
+const struct view_type *fold_view_type(const struct fold *fold, uint32_t view);
+struct rows *fold_view_rows(struct fold *fold, uint32_t view);
+/* The number of the view with this name; fold_view_count if there is none. */
+uint32_t fold_view_find(const struct fold *fold, struct slice name);
+/* Events and rejections that found no room in some view (rows_left_out, summed up). */
+uint64_t fold_left_out(const struct fold *fold);
+
+#endif

@@ -1,0 +1,324 @@
+#include "projector/core/rows.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/table.h"
+#include "common/event/codec.h"
+#include "common/event/mp.h"
+#include "projector/views/view.h"
+
+enum {
+    KEY_CHUNK_BYTES = 256 * 1024,
+    ROWS_FIRST = 64,
+    /* one row as MessagePack, with the view's name and headers; a value may double as text */
+    ROW_ITEM_BYTES_MAX = ROW_KEY_BYTES_MAX + 2 * ROW_VALUE_BYTES_MAX + 256,
+};
+
+/* Head of one row; the view's value follows it. */
+struct row {
+    const uint8_t *key;
+    uint32_t key_bytes;
+    uint32_t marked;            /* changed since the digest was last brought up */
+    struct digest contribution; /* what the digest holds of this row */
+};
+
+/* Keys never move, so they lie in chunks one after another. */
+struct key_chunk {
+    struct key_chunk *before;
+    size_t used;
+    uint8_t bytes[KEY_CHUNK_BYTES];
+};
+
+struct rows {
+    const struct view_type *type;
+    struct hash_seed seed;
+    struct table table; /* key → place in `rows` */
+    uint8_t *rows;      /* count × row_bytes */
+    size_t row_bytes;   /* head and value, a multiple of 8 */
+    uint32_t count, capacity;
+    struct key_chunk *keys; /* the newest chunk */
+    uint64_t left_out;
+    struct digest digest; /* of the rows that are not marked */
+    uint32_t *marked;     /* places of those that are; room for `capacity` */
+    uint32_t marked_count;
+    uint32_t *order;      /* places in sorted order */
+    uint32_t order_count; /* rows that came later are not in it yet */
+    struct buffer item;   /* scratch for one row */
+};
+
+struct rows *rows_new(const struct view_type *type, const struct hash_seed *seed, uint32_t rows_max)
+{
+    assert(type->column_count <= VIEW_COLUMNS_MAX && type->key_column_count < type->column_count);
+    assert(type->value_bytes <= ROW_VALUE_BYTES_MAX && rows_max <= ROWS_MAX);
+    struct rows *rows = calloc(1, sizeof *rows);
+    if (rows == NULL)
+        return NULL;
+    rows->type = type;
+    rows->seed = *seed;
+    rows->row_bytes = (sizeof(struct row) + type->value_bytes + 7) / 8 * 8;
+    table_init(&rows->table, rows_max);
+    buffer_init(&rows->item, ROW_ITEM_BYTES_MAX);
+    if (buffer_reserve(&rows->item, ROW_ITEM_BYTES_MAX) != STATUS_OK)
+        rows_destroy(&rows);
+    return rows;
+}
+
+void rows_destroy(struct rows **rows)
+{
+    struct rows *old = *rows;
+    if (old == NULL)
+        return;
+    table_fini(&old->table);
+    free(old->rows);
+    while (old->keys != NULL) {
+        struct key_chunk *chunk = old->keys;
+        old->keys = chunk->before;
+        free(chunk);
+    }
+    free(old->marked);
+    free(old->order);
+    buffer_fini(&old->item);
+    free(old);
+    *rows = NULL;
+}
+
+uint32_t rows_count(const struct rows *rows)
+{
+    return rows->count;
+}
+
+uint64_t rows_left_out(const struct rows *rows)
+{
+    return rows->left_out;
+}
+
+/* --- finding and entering --- */
+
+static struct row *row_of(const struct rows *rows, uint32_t place)
+{
+    return (struct row *)(void *)(rows->rows + place * rows->row_bytes);
+}
+
+static struct slice key_of(const struct rows *rows, uint32_t place)
+{
+    const struct row *row = row_of(rows, place);
+    return (struct slice){row->key, row->key_bytes};
+}
+
+static bool key_equal(const void *owner, uint32_t slot, struct slice key)
+{
+    return slice_equal(key_of(owner, slot), key);
+}
+
+uint64_t rows_hash(const struct rows *rows, struct slice key)
+{
+    return hash_keyed(&rows->seed, key.data, key.size);
+}
+
+void rows_prefetch(const struct rows *rows, uint64_t hash)
+{
+    table_prefetch(&rows->table, hash);
+}
+
+/* Room for one more row, and for its mark. */
+static enum status rows_reserve(struct rows *rows)
+{
+    if (rows->count < rows->capacity)
+        return STATUS_OK;
+    uint32_t capacity = rows->capacity > 0 ? rows->capacity * 2 : ROWS_FIRST;
+    uint8_t *bytes = realloc(rows->rows, capacity * rows->row_bytes);
+    if (bytes == NULL)
+        return STATUS_NO_MEMORY;
+    rows->rows = bytes;
+    uint32_t *marked = realloc(rows->marked, capacity * sizeof *marked);
+    if (marked == NULL)
+        return STATUS_NO_MEMORY;
+    rows->marked = marked;
+    rows->capacity = capacity;
+    return STATUS_OK;
+}
+
+/* A copy of the key that stays; NULL when out of memory. */
+static const uint8_t *key_keep(struct rows *rows, struct slice key)
+{
+    if (rows->keys == NULL || KEY_CHUNK_BYTES - rows->keys->used < key.size) {
+        struct key_chunk *chunk = malloc(sizeof *chunk);
+        if (chunk == NULL)
+            return NULL;
+        chunk->before = rows->keys;
+        chunk->used = 0;
+        rows->keys = chunk;
+    }
+    uint8_t *copy = rows->keys->bytes + rows->keys->used;
+    memcpy(copy, key.data, key.size);
+    rows->keys->used += key.size;
+    return copy;
+}
+
+/* The place of a new row with this key, or TABLE_NONE. */
+static uint32_t row_enter(struct rows *rows, uint64_t hash, struct slice key)
+{
+    if (rows->count >= rows->table.slots_max || rows_reserve(rows) != STATUS_OK)
+        return TABLE_NONE;
+    const uint8_t *copy = key_keep(rows, key);
+    if (copy == NULL || table_insert(&rows->table, hash, rows->count) != STATUS_OK)
+        return TABLE_NONE;
+    struct row *row = row_of(rows, rows->count);
+    memset(row, 0, rows->row_bytes);
+    row->key = copy;
+    row->key_bytes = (uint32_t)key.size;
+    return rows->count++;
+}
+
+void *rows_at(struct rows *rows, uint64_t hash, struct slice key)
+{
+    assert(key.size > 0 && key.size <= ROW_KEY_BYTES_MAX);
+    uint32_t place = table_find(&rows->table, hash, key, key_equal, rows);
+    if (place == TABLE_NONE)
+        place = row_enter(rows, hash, key);
+    if (place == TABLE_NONE) {
+        rows->left_out++;
+        return NULL;
+    }
+    struct row *row = row_of(rows, place);
+    if (row->marked == 0) {
+        row->marked = 1;
+        rows->marked[rows->marked_count++] = place;
+    }
+    return row + 1;
+}
+
+/* --- digest --- */
+
+static void digest_plus(struct digest *sum, const struct digest *term)
+{
+    sum->low += term->low;
+    sum->high += term->high + (sum->low < term->low);
+}
+
+static void digest_minus(struct digest *sum, const struct digest *term)
+{
+    uint64_t borrow = sum->low < term->low;
+    sum->low -= term->low;
+    sum->high -= term->high + borrow;
+}
+
+/* The key columns and the others, one item after another. */
+static void row_append_columns(const struct rows *rows, uint32_t place, struct buffer *buffer)
+{
+    struct slice key = key_of(rows, place);
+    buffer_append(buffer, key.data, key.size);
+    rows->type->write_value(row_of(rows, place) + 1, buffer);
+}
+
+static struct digest row_contribution(struct rows *rows, uint32_t place)
+{
+    buffer_clear(&rows->item);
+    codec_array(&rows->item, 2);
+    codec_text(&rows->item, rows->type->name);
+    codec_array(&rows->item, rows->type->column_count);
+    row_append_columns(rows, place, &rows->item);
+    assert(rows->item.status == STATUS_OK); /* its room is reserved */
+    struct digest contribution = {0};
+    digest_add(&contribution, rows->item.data, rows->item.size);
+    return contribution;
+}
+
+struct digest rows_digest(struct rows *rows)
+{
+    for (uint32_t i = 0; i < rows->marked_count; i++) {
+        struct row *row = row_of(rows, rows->marked[i]);
+        digest_minus(&rows->digest, &row->contribution);
+        row->contribution = row_contribution(rows, rows->marked[i]);
+        digest_plus(&rows->digest, &row->contribution);
+        row->marked = 0;
+    }
+    rows->marked_count = 0;
+    return rows->digest;
+}
+
+/* --- order --- */
+
+static int compare_integers(struct mp_reader *a, struct mp_reader *b)
+{
+    int64_t signed_a = 0, signed_b = 0;
+    uint64_t a_value = 0, b_value = 0;
+    bool a_natural = mp_read_uint(a, &a_value) == STATUS_OK;
+    bool b_natural = mp_read_uint(b, &b_value) == STATUS_OK;
+    if (a_natural && b_natural)
+        return (a_value > b_value) - (a_value < b_value);
+    if (a_natural || b_natural)
+        return a_natural ? 1 : -1;
+    if (mp_read_int(a, &signed_a) != STATUS_OK || mp_read_int(b, &signed_b) != STATUS_OK)
+        return 0;
+    return (signed_a > signed_b) - (signed_a < signed_b);
+}
+
+/* One column of two keys: integers before texts. */
+static int compare_items(struct mp_reader *a, struct mp_reader *b)
+{
+    struct slice text_a, text_b;
+    bool a_is_text = mp_read_text(a, &text_a) == STATUS_OK;
+    bool b_is_text = mp_read_text(b, &text_b) == STATUS_OK;
+    if (a_is_text && b_is_text)
+        return slice_compare(text_a, text_b);
+    if (a_is_text != b_is_text)
+        return a_is_text ? 1 : -1;
+    return compare_integers(a, b);
+}
+
+static int compare_places(const void *left, const void *right, void *owner)
+{
+    const struct rows *rows = owner;
+    struct mp_reader a = mp_reader_of(key_of(rows, *(const uint32_t *)left));
+    struct mp_reader b = mp_reader_of(key_of(rows, *(const uint32_t *)right));
+    int order = 0;
+    for (uint32_t i = 0; i < rows->type->key_column_count && order == 0; i++)
+        order = compare_items(&a, &b);
+    return order;
+}
+
+/* Rows are never taken out, so only the new ones are sorted, and merged from the back with those
+ * before. */
+enum status rows_sort(struct rows *rows)
+{
+    uint32_t old = rows->order_count, fresh = rows->count - old;
+    if (fresh == 0)
+        return STATUS_OK;
+    uint32_t *order = realloc(rows->order, rows->capacity * sizeof *order);
+    if (order == NULL)
+        return STATUS_NO_MEMORY;
+    rows->order = order;
+    uint32_t *places = malloc(fresh * sizeof *places);
+    if (places == NULL)
+        return STATUS_NO_MEMORY;
+    for (uint32_t i = 0; i < fresh; i++)
+        places[i] = old + i;
+    qsort_r(places, fresh, sizeof *places, compare_places, rows);
+    for (uint32_t at = rows->count; fresh > 0; at--) {
+        bool take_old = old > 0 && compare_places(&order[old - 1], &places[fresh - 1], rows) > 0;
+        order[at - 1] = take_old ? order[--old] : places[--fresh];
+    }
+    free(places);
+    rows->order_count = rows->count;
+    return STATUS_OK;
+}
+
+void rows_write(struct rows *rows, uint32_t place, struct buffer *buffer)
+{
+    assert(place < rows->order_count);
+    buffer_clear(&rows->item);
+    row_append_columns(rows, rows->order[place], &rows->item);
+    struct mp_reader reader = mp_reader_of(buffer_slice(&rows->item));
+    codec_map(buffer, rows->type->column_count);
+    for (uint32_t i = 0; i < rows->type->column_count; i++) {
+        struct slice item = {0};
+        enum status status = mp_read_raw(&reader, &item);
+        assert(status == STATUS_OK); /* the view wrote one item per column */
+        (void)status;
+        codec_text(buffer, rows->type->columns[i]);
+        buffer_append(buffer, item.data, item.size);
+    }
+}

@@ -1,0 +1,329 @@
+#include "projector/follower.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/logger.h"
+#include "common/event/codec.h"
+#include "projector/request.h"
+
+enum {
+    EVENTS_HIGH_WATER_MARK = 128, /* messages of up to a whole batch; more are lost and replayed */
+    CONTROL_HIGH_WATER_MARK = 8,
+    REPLY_BYTES_MAX = 4 * 1024 * 1024, /* a replay is about 1 MiB */
+    REPLAY_RECORDS_MAX = 1000000,      /* the processor's limit on bytes comes first */
+    MESSAGES_PER_TURN_MAX = 64,
+    REPLIES_PER_TURN_MAX = 4,
+    REQUEST_BYTES_MAX = 64,
+    NUMBER_BYTES = 8,
+};
+
+struct follower {
+    struct socket *events, *control;
+    struct frame head, header, body; /* of the message being handled */
+    struct buffer request;
+    struct follow follow;
+    struct fold *fold;
+    uint64_t newest_event_id;
+};
+
+static enum status open_sockets(struct follower *follower, const struct endpoints *endpoints,
+                                struct detail *ret_detail)
+{
+    struct socket_options events = {
+        .kind = SOCKET_SUB,
+        .endpoint = endpoints->events,
+        .high_water_mark = EVENTS_HIGH_WATER_MARK,
+        .message_bytes_max = FEED_MESSAGE_BYTES_MAX,
+        .subscriptions = {FEED_TOPIC_ACCEPTED, FEED_TOPIC_REJECTED, FEED_TOPIC_HEARTBEAT}};
+    struct socket_options control = {.kind = SOCKET_DEALER,
+                                     .endpoint = endpoints->control,
+                                     .high_water_mark = CONTROL_HIGH_WATER_MARK,
+                                     .message_bytes_max = REPLY_BYTES_MAX};
+    enum status status = socket_open(&events, &follower->events, ret_detail);
+    if (status == STATUS_OK)
+        status = socket_open(&control, &follower->control, ret_detail);
+    return status;
+}
+
+enum status follower_open(const struct endpoints *endpoints, struct follower **ret_follower,
+                          struct detail *ret_detail)
+{
+    struct follower *follower = calloc(1, sizeof *follower);
+    if (follower == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the sockets");
+    frame_init(&follower->head);
+    frame_init(&follower->header);
+    frame_init(&follower->body);
+    buffer_init(&follower->request, REQUEST_BYTES_MAX);
+    enum status status = open_sockets(follower, endpoints, ret_detail);
+    if (status == STATUS_OK)
+        *ret_follower = follower;
+    else
+        follower_close(&follower);
+    return status;
+}
+
+void follower_close(struct follower **follower)
+{
+    struct follower *old = *follower;
+    if (old == NULL)
+        return;
+    frame_fini(&old->head);
+    frame_fini(&old->header);
+    frame_fini(&old->body);
+    buffer_fini(&old->request);
+    socket_close(&old->events);
+    socket_close(&old->control);
+    free(old);
+    *follower = NULL;
+}
+
+/* --- the start --- */
+
+/* [1, "ok", {"log_id": …, "genesis_policy": …, …}] */
+static enum status read_log(struct slice reply, struct follower_log *ret_log,
+                            struct detail *ret_detail)
+{
+    struct mp_reader reader, value;
+    uint32_t items;
+    struct slice map, policy;
+    enum status status = control_reply_read(reply, &reader, &items, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status = mp_read_raw(&reader, &map);
+    if (status == STATUS_OK)
+        status = event_field(map, slice_of_text("log_id"), &value);
+    if (status == STATUS_OK)
+        status = log_id_read(&value, &ret_log->log_id);
+    if (status == STATUS_OK)
+        status = event_field(map, slice_of_text("genesis_policy"), &value);
+    if (status == STATUS_OK)
+        status = mp_read_text(&value, &policy);
+    if (status != STATUS_OK || policy.size >= sizeof ret_log->policy)
+        return detail_set(ret_detail, STATUS_DAMAGED,
+                          "the processor's status lacks log_id or genesis_policy");
+    memcpy(ret_log->policy, policy.data, policy.size);
+    ret_log->policy[policy.size] = '\0';
+    return STATUS_OK;
+}
+
+enum status follower_ask_log(struct follower *follower, struct follower_log *ret_log,
+                             struct detail *ret_detail)
+{
+    struct control_request request = {.verb = CONTROL_STATUS};
+    enum status status = request_exchange(follower->control, &request, &follower->head, ret_detail);
+    if (status == STATUS_OK)
+        status = read_log(frame_slice(&follower->head), ret_log, ret_detail);
+    return status;
+}
+
+void follower_start(struct follower *follower, const struct log_id *log_id, struct fold *fold)
+{
+    static const struct follow_side beginning[FOLLOW_STREAMS] = {{.next_id = 1}, {.next_id = 1}};
+    follower->fold = fold;
+    follow_init(&follower->follow, log_id, beginning);
+}
+
+/* --- carrying out --- */
+
+static void know_of(struct follower *follower, uint64_t event_id)
+{
+    if (follower->newest_event_id < event_id)
+        follower->newest_event_id = event_id;
+}
+
+/* Passes over `skip` records and gives the hash of the last of them. */
+static enum status pass_over(struct mp_reader *reader, uint64_t skip, uint64_t *ret_hash)
+{
+    const uint8_t *last = reader->at;
+    for (uint64_t i = 0; i < skip; i++) {
+        last = reader->at;
+        if (mp_skip(reader) != STATUS_OK)
+            return STATUS_DAMAGED;
+    }
+    *ret_hash = hash_content(0, last, (size_t)(reader->at - last));
+    return STATUS_OK;
+}
+
+static enum status carry_out(struct follower *follower, const struct follow_step *step,
+                             struct detail *ret_detail)
+{
+    struct mp_reader reader = mp_reader_of(frame_slice(&follower->body));
+    uint64_t hash = 0;
+    enum status status = STATUS_OK;
+    if (step->skip > 0 && pass_over(&reader, step->skip, &hash) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_DAMAGED, "fewer %s records came than were announced",
+                          stream_text(step->stream));
+    if (step->anchored)
+        status = follow_check_anchor(&follower->follow, step->stream, hash, ret_detail);
+    if (status != STATUS_OK || step->count == 0)
+        return status;
+    struct slice rest = {reader.at, (size_t)(reader.end - reader.at)};
+    status = fold_apply(follower->fold, step->stream, rest, step->count, &hash, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    follow_applied(&follower->follow, step->stream, step->count, hash);
+    know_of(follower, fold_position(follower->fold).event_id);
+    return STATUS_OK;
+}
+
+/* --- replay --- */
+
+static void send_ask(struct follower *follower, uint64_t now_ns)
+{
+    struct follow_ask ask;
+    if (!follow_asks(&follower->follow, now_ns, &ask))
+        return;
+    struct control_request request = {
+        .verb = CONTROL_REPLAY, .stream = ask.stream, .from = ask.from, .max = REPLAY_RECORDS_MAX};
+    uint8_t number[NUMBER_BYTES];
+    codec_put_be(number, ask.number, NUMBER_BYTES);
+    buffer_clear(&follower->request);
+    control_request_write(&follower->request, &request);
+    /* What cannot be sent now is sent again in time. */
+    if (follower->request.status == STATUS_OK &&
+        socket_send(follower->control, (struct slice){number, NUMBER_BYTES}, true) == STATUS_OK)
+        (void)!socket_send(follower->control, buffer_slice(&follower->request), false);
+}
+
+static uint64_t number_of(struct slice frame)
+{
+    uint64_t number = 0;
+    if (frame.size != NUMBER_BYTES)
+        return 0;
+    for (unsigned i = 0; i < NUMBER_BYTES; i++)
+        number = number << 8 | frame.data[i];
+    return number;
+}
+
+/* An error in place of a replay. What may pass is asked for again in time. */
+static enum status replay_refused(const struct follower *follower, enum status status,
+                                  struct detail *ret_detail)
+{
+    if (status == STATUS_UNAVAILABLE) {
+        log_warn("the processor cannot replay now", "what=\"%s\"", ret_detail->text);
+        return STATUS_OK;
+    }
+    struct detail why = *ret_detail;
+    return detail_set(ret_detail, status == STATUS_GONE ? STATUS_GONE : STATUS_DAMAGED,
+                      "the processor does not replay %s from %llu: %s",
+                      stream_text(follower->follow.ask.stream),
+                      (unsigned long long)follower->follow.ask.from, why.text);
+}
+
+static enum status handle_reply(struct follower *follower, uint64_t now_ns,
+                                struct detail *ret_detail)
+{
+    struct replay_reply reply;
+    struct follow_step step;
+    const struct follow_ask *ask = &follower->follow.ask;
+    uint64_t number = number_of(frame_slice(&follower->head));
+    if (number != ask->number)
+        return STATUS_OK; /* to a request that is over */
+    enum status status = replay_reply_read(frame_slice(&follower->header), &reply, ret_detail);
+    if (status != STATUS_OK)
+        return replay_refused(follower, status, ret_detail);
+    if (ask->stream == STREAM_ACCEPTED)
+        know_of(follower, reply.last_id);
+    status = follow_reply(&follower->follow, number, &reply, &step, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    send_ask(follower, now_ns); /* the processor reads on while we apply */
+    return carry_out(follower, &step, ret_detail);
+}
+
+/* --- live --- */
+
+static enum status unreadable(const char *topic, struct detail *ret_detail)
+{
+    return detail_set(ret_detail, STATUS_DAMAGED,
+                      "a message of topic %s that this version cannot read", topic);
+}
+
+static enum status handle_records(struct follower *follower, enum stream stream,
+                                  struct detail *ret_detail)
+{
+    struct feed_header header;
+    struct follow_step step;
+    if (feed_header_read(frame_slice(&follower->header), &header) != STATUS_OK)
+        return unreadable(stream_text(stream), ret_detail);
+    enum status status = follow_message(&follower->follow, stream, &header, &step, ret_detail);
+    return status == STATUS_OK ? carry_out(follower, &step, ret_detail) : status;
+}
+
+static enum status handle_heartbeat(struct follower *follower, struct detail *ret_detail)
+{
+    struct heartbeat heartbeat;
+    if (heartbeat_read(frame_slice(&follower->header), &heartbeat) != STATUS_OK)
+        return unreadable(FEED_TOPIC_HEARTBEAT, ret_detail);
+    know_of(follower, heartbeat.last_event_id);
+    return follow_heartbeat(&follower->follow, &heartbeat, ret_detail);
+}
+
+static enum status handle_live(struct follower *follower, struct detail *ret_detail)
+{
+    struct slice topic = frame_slice(&follower->head);
+    if (slice_equal_text(topic, FEED_TOPIC_ACCEPTED))
+        return handle_records(follower, STREAM_ACCEPTED, ret_detail);
+    if (slice_equal_text(topic, FEED_TOPIC_REJECTED))
+        return handle_records(follower, STREAM_REJECTED, ret_detail);
+    if (slice_equal_text(topic, FEED_TOPIC_HEARTBEAT))
+        return handle_heartbeat(follower, ret_detail);
+    return STATUS_OK;
+}
+
+/* --- turns --- */
+
+/* Receives a message of up to three frames into head, header and body; those it has not are empty.
+ * END: none is waiting. */
+static enum status receive(struct follower *follower, struct socket *socket)
+{
+    struct frame *frames[] = {&follower->head, &follower->header, &follower->body};
+    frame_fini(&follower->header);
+    frame_fini(&follower->body);
+    for (int i = 0; i < 3; i++) {
+        enum status status = socket_receive(socket, frames[i]);
+        if (status != STATUS_OK || !frame_more(frames[i]))
+            return status;
+    }
+    socket_discard_rest(socket, &follower->body);
+    return STATUS_OK;
+}
+
+int follower_wait_on(struct follower *follower, struct socket_wait ret_items[FOLLOWER_SOCKETS])
+{
+    ret_items[0] = (struct socket_wait){.socket = follower->control};
+    ret_items[1] = (struct socket_wait){.socket = follower->events};
+    return follow_is_live(&follower->follow) ? 2 : 1;
+}
+
+uint64_t follower_due_ns(const struct follower *follower)
+{
+    return follow_due_ns(&follower->follow);
+}
+
+enum status follower_turn(struct follower *follower, uint64_t now_ns, struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < REPLIES_PER_TURN_MAX && status == STATUS_OK; i++) {
+        if (receive(follower, follower->control) != STATUS_OK)
+            break;
+        status = handle_reply(follower, now_ns, ret_detail);
+    }
+    for (int i = 0; i < MESSAGES_PER_TURN_MAX && status == STATUS_OK; i++) {
+        if (!follow_is_live(&follower->follow) || receive(follower, follower->events) != STATUS_OK)
+            break;
+        status = handle_live(follower, ret_detail);
+    }
+    send_ask(follower, now_ns);
+    return status;
+}
+
+struct follower_progress follower_progress(const struct follower *follower)
+{
+    return (struct follower_progress){.live = follow_is_live(&follower->follow),
+                                      .replays = follower->follow.replays - 1,
+                                      .newest_event_id = follower->newest_event_id};
+}

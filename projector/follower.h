@@ -1,0 +1,52 @@
+/* follower: keeps a fold level with a processor's log: the sockets around `follow`.
+ *
+ * SUB on events and DEALER on control. It reads, asks follow what to do, and does it; waiting and
+ * stopping are the caller's. A processor that goes away is waited for. Belongs to one thread.
+ */
+#ifndef WEIR_PROJECTOR_FOLLOWER_H
+#define WEIR_PROJECTOR_FOLLOWER_H
+
+#include "common/wire/endpoint.h"
+#include "common/wire/socket.h"
+#include "projector/core/fold.h"
+#include "projector/core/follow.h"
+
+struct follower;
+
+enum { FOLLOWER_SOCKETS = 2 };
+
+/* What a processor says of its log. */
+struct follower_log {
+    struct log_id log_id;
+    char policy[POLICY_TEXT_BYTES_MAX]; /* that of the genesis, INI */
+};
+
+struct follower_progress {
+    bool live;
+    uint64_t replays;         /* times that following fell back to replay, the start not counted */
+    uint64_t newest_event_id; /* newest id that the processor is known to have */
+};
+
+/* Connects; the processor need not be there yet. */
+MUST_USE enum status follower_open(const struct endpoints *endpoints,
+                                   struct follower **ret_follower, struct detail *ret_detail);
+void follower_close(struct follower **follower);
+
+/* Asks for the log, waiting for the processor. UNAVAILABLE: not there in time. INTERRUPTED. */
+MUST_USE enum status follower_ask_log(struct follower *follower, struct follower_log *ret_log,
+                                      struct detail *ret_detail);
+/* Begins to follow that log into `fold`, which is at its beginning and outlives the follower. */
+void follower_start(struct follower *follower, const struct log_id *log_id, struct fold *fold);
+
+/* The sockets to wait on now; returns how many. */
+int follower_wait_on(struct follower *follower, struct socket_wait ret_items[FOLLOWER_SOCKETS]);
+/* CLOCK_BOOTTIME in ns at which a turn is due whatever comes; UINT64_MAX: none. */
+uint64_t follower_due_ns(const struct follower *follower);
+/* Reads what has come, a bounded amount, and asks for what is missing. DAMAGED, FENCED, GONE: this
+ * log cannot be followed any more, and why. */
+MUST_USE enum status follower_turn(struct follower *follower, uint64_t now_ns,
+                                   struct detail *ret_detail);
+
+struct follower_progress follower_progress(const struct follower *follower);
+
+#endif

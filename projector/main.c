@@ -1,0 +1,15 @@
+/* weir-projector: builds views from the log and answers questions about them. */
+#include "common/app/options.h"
+#include "projector/query.h"
+#include "projector/run.h"
+
+static const struct program_command commands[] = {
+    {"run", "follow the processor, keep the views and answer queries", run_main},
+    {"query", "ask a running projector for a view", query_main},
+};
+
+int main(int argc, char **argv)
+{
+    return program_main("weir-projector", "Builds views from the log and answers queries.",
+                        commands, sizeof commands / sizeof commands[0], argc, argv);
+}

@@ -1,0 +1,310 @@
+#include "projector/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/app/lifecycle.h"
+#include "common/app/options.h"
+#include "common/base/clock.h"
+#include "common/base/logger.h"
+#include "projector/follower.h"
+#include "projector/query_server.h"
+
+#define PROGRAM          "weir-projector"
+#define DEFAULT_NAME     "main"
+#define SUMMARY_EVERY_NS (5 * NS_PER_S)
+
+enum {
+    NAME_BYTES_MAX = 32,
+    NAMES_TRIED_MAX = 1000, /* main, main-2, … */
+    IO_THREADS = 1,
+};
+
+struct run_options {
+    struct endpoint_options endpoints;
+    const char *name;  /* NULL: the first free one */
+    const char *views; /* names with commas between them; NULL: all */
+};
+
+/* A running projector; what is NULL was not made yet. */
+struct projector {
+    char name[NAME_BYTES_MAX + 1];
+    int lock_fd; /* −1: none */
+    struct follower *follower;
+    struct fold *fold;
+    struct query_server *server;
+    struct log_id log_id;
+    const struct view_type *types[FOLD_VIEWS_MAX];
+    uint32_t type_count;
+    bool was_live;
+    uint64_t summary_due_ns;   /* CLOCK_BOOTTIME */
+    uint64_t summary_event_id; /* of the last summary */
+    uint64_t summary_at_ns;    /* CLOCK_BOOTTIME */
+    uint64_t left_out;         /* as warned of */
+};
+
+/* --- options --- */
+
+static enum status take_options(int argc, char **argv, struct run_options *options,
+                                struct command *command)
+{
+    struct option_spec specs[] = {
+        {"name", "NAME", "name of this projector (default main, or main-2 and on when taken)",
+         OPTION_TEXT, &options->name, 0},
+        {"views", "A,B", "only these views (default all)", OPTION_TEXT, &options->views, 0},
+        {"query", "ENDPOINT", "override where queries are answered", OPTION_TEXT,
+         &options->endpoints.query, 0},
+        OPTIONS_ENDPOINTS(options->endpoints),
+    };
+    command->options = specs;
+    command->option_count = sizeof specs / sizeof specs[0];
+    char **operands;
+    int operand_count;
+    enum status status = options_parse(PROGRAM, command, argc, argv, &operands, &operand_count);
+    command->options = NULL;
+    command->option_count = 0;
+    return status;
+}
+
+static bool name_is_good(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t size = strlen(name);
+    return size >= 1 && size <= NAME_BYTES_MAX && strchr(letters, name[0]) != NULL &&
+           strspn(name + 1, "-_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
+               size - 1;
+}
+
+static const struct view_type *view_type_of(struct slice name)
+{
+    for (uint32_t i = 0; i < view_type_count; i++)
+        if (slice_equal_text(name, view_types[i]->name))
+            return view_types[i];
+    return NULL;
+}
+
+static enum status no_such_view(const struct command *command, struct slice name)
+{
+    char names[512] = "";
+    for (uint32_t i = 0; i < view_type_count; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", view_types[i]->name);
+    }
+    return options_usage(PROGRAM, command, "--views: no view '%.*s'; there are %s", (int)name.size,
+                         (const char *)name.data, names);
+}
+
+static bool has_type(const struct projector *projector, const struct view_type *type)
+{
+    for (uint32_t i = 0; i < projector->type_count; i++)
+        if (projector->types[i] == type)
+            return true;
+    return false;
+}
+
+static enum status choose_views(struct projector *projector, const struct command *command,
+                                const char *list)
+{
+    for (uint32_t i = 0; list == NULL && i < view_type_count && i < FOLD_VIEWS_MAX; i++)
+        projector->types[projector->type_count++] = view_types[i];
+    while (list != NULL) {
+        size_t size = strcspn(list, ",");
+        struct slice name = {(const uint8_t *)list, size};
+        const struct view_type *type = view_type_of(name);
+        if (type == NULL)
+            return no_such_view(command, name);
+        if (!has_type(projector, type) && projector->type_count < FOLD_VIEWS_MAX)
+            projector->types[projector->type_count++] = type;
+        list = list[size] == ',' ? list + size + 1 : NULL;
+    }
+    return STATUS_OK;
+}
+
+/* --- start and end --- */
+
+static enum status try_name(struct projector *projector, const char *run_dir, const char *name,
+                            struct detail *ret_detail)
+{
+    char lock[sizeof "query-" + NAME_BYTES_MAX];
+    snprintf(lock, sizeof lock, "query-%s", name);
+    enum status status = lock_file_take(run_dir, lock, &projector->lock_fd, ret_detail);
+    if (status == STATUS_OK)
+        snprintf(projector->name, sizeof projector->name, "%s", name);
+    return status;
+}
+
+/* The name that was asked for, or the first free one of main, main-2, …. */
+static enum status take_name(struct projector *projector, const char *run_dir, const char *asked,
+                             struct detail *ret_detail)
+{
+    if (asked != NULL)
+        return try_name(projector, run_dir, asked, ret_detail);
+    char name[NAME_BYTES_MAX + 1] = DEFAULT_NAME;
+    enum status status = try_name(projector, run_dir, name, ret_detail);
+    for (int i = 2; i <= NAMES_TRIED_MAX && status == STATUS_BUSY; i++) {
+        snprintf(name, sizeof name, DEFAULT_NAME "-%d", i);
+        status = try_name(projector, run_dir, name, ret_detail);
+    }
+    return status;
+}
+
+static enum status join(struct projector *projector, const struct endpoints *endpoints,
+                        struct detail *ret_detail)
+{
+    struct follower_log *log = calloc(1, sizeof *log);
+    if (log == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the log's policy");
+    struct fold_options options = {
+        .types = projector->types, .type_count = projector->type_count, .policy = log->policy};
+    enum status status = follower_open(endpoints, &projector->follower, ret_detail);
+    if (status == STATUS_OK)
+        status = follower_ask_log(projector->follower, log, ret_detail);
+    if (status == STATUS_UNAVAILABLE)
+        status = detail_set(ret_detail, status,
+                            "no processor answers at %s: start one with 'weir-processor run'",
+                            endpoints->control);
+    if (status != STATUS_OK)
+        goto out;
+    hash_seed_random(&options.seed);
+    status = fold_new(&options, &projector->fold, ret_detail);
+    if (status != STATUS_OK)
+        goto out;
+    projector->log_id = log->log_id;
+    follower_start(projector->follower, &log->log_id, projector->fold);
+out:
+    free(log);
+    return status;
+}
+
+static enum status start(struct projector *projector, const struct run_options *options,
+                         struct detail *ret_detail)
+{
+    struct endpoints endpoints;
+    char query[ENDPOINT_BYTES_MAX];
+    enum status status = lifecycle_start(ret_detail);
+    if (status == STATUS_OK)
+        status = endpoints_resolve(&options->endpoints, &endpoints, ret_detail);
+    if (status == STATUS_OK)
+        status = run_dir_prepare(endpoints.run_dir, ret_detail);
+    if (status == STATUS_OK)
+        status = take_name(projector, endpoints.run_dir, options->name, ret_detail);
+    if (status == STATUS_OK)
+        status =
+            endpoint_query(&options->endpoints, &endpoints, projector->name, query, ret_detail);
+    if (status == STATUS_OK)
+        status = socket_setup(IO_THREADS, ret_detail);
+    if (status == STATUS_OK)
+        status = join(projector, &endpoints, ret_detail);
+    if (status == STATUS_OK)
+        status = query_server_open(query, &projector->server, ret_detail);
+    return status;
+}
+
+static void finish(struct projector *projector)
+{
+    query_server_close(&projector->server);
+    follower_close(&projector->follower);
+    fold_destroy(&projector->fold);
+    socket_teardown();
+    if (projector->lock_fd >= 0)
+        close(projector->lock_fd);
+}
+
+/* --- what is logged --- */
+
+static void log_summary(struct projector *projector, uint64_t now_ns)
+{
+    struct fold_position position = fold_position(projector->fold);
+    struct follower_progress progress = follower_progress(projector->follower);
+    double seconds = (double)(now_ns - projector->summary_at_ns) / (double)NS_PER_S;
+    double rate = (double)(position.event_id - projector->summary_event_id) / seconds;
+    log_info("summary",
+             "events_per_s=%.0f event_id=%" PRIu64 " rejection_id=%" PRIu64 " behind=%" PRIu64
+             " live=%s replays=%" PRIu64,
+             rate, position.event_id, position.rejection_id,
+             progress.newest_event_id - position.event_id, progress.live ? "yes" : "no",
+             progress.replays);
+    projector->summary_event_id = position.event_id;
+    projector->summary_at_ns = now_ns;
+    projector->summary_due_ns = now_ns + SUMMARY_EVERY_NS;
+}
+
+static void log_changes(struct projector *projector, uint64_t now_ns)
+{
+    if (!projector->was_live && follower_progress(projector->follower).live) {
+        projector->was_live = true;
+        struct fold_position position = fold_position(projector->fold);
+        log_info("caught up", "event_id=%" PRIu64 " rejection_id=%" PRIu64, position.event_id,
+                 position.rejection_id);
+    }
+    uint64_t left_out = fold_left_out(projector->fold);
+    if (left_out > 0 && projector->left_out == 0)
+        log_warn("a view is full: new keys are counted as left_out, not shown", "rows_max=%d",
+                 ROWS_MAX);
+    projector->left_out = left_out;
+    if (now_ns >= projector->summary_due_ns)
+        log_summary(projector, now_ns);
+}
+
+/* --- the loop --- */
+
+static int wait_ms(const struct projector *projector, uint64_t now_ns)
+{
+    uint64_t due_ns = follower_due_ns(projector->follower);
+    if (projector->summary_due_ns < due_ns)
+        due_ns = projector->summary_due_ns;
+    return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static enum status serve(struct projector *projector, struct detail *ret_detail)
+{
+    projector->summary_at_ns = clock_boot_ns();
+    projector->summary_due_ns = projector->summary_at_ns + SUMMARY_EVERY_NS;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !lifecycle_stopping()) {
+        struct socket_wait items[2 + FOLLOWER_SOCKETS] = {
+            {.fd = lifecycle_fd()}, {.socket = query_server_socket(projector->server)}};
+        int count = 2 + follower_wait_on(projector->follower, items + 2);
+        status = socket_wait(items, count, wait_ms(projector, clock_boot_ns()));
+        if (status != STATUS_OK && status != STATUS_TIMED_OUT && status != STATUS_INTERRUPTED)
+            return detail_set(ret_detail, status, "cannot wait on the sockets");
+        uint64_t now_ns = clock_boot_ns();
+        status = follower_turn(projector->follower, now_ns, ret_detail);
+        query_server_turn(projector->server, projector->fold, &projector->log_id);
+        log_changes(projector, now_ns);
+    }
+    return status;
+}
+
+int run_main(int argc, char **argv)
+{
+    struct command command = {
+        .name = "run",
+        .help =
+            "Follows the processor's log from its first event, keeps the views, answers queries."};
+    struct run_options options = {0};
+    struct projector projector = {.lock_fd = -1};
+    struct detail detail = {.text = ""};
+    enum status status = take_options(argc, argv, &options, &command);
+    if (status == STATUS_OK && options.name != NULL && !name_is_good(options.name))
+        status = options_usage(PROGRAM, &command, "--name: 1 to %d of A-Z a-z 0-9 - _ .",
+                               NAME_BYTES_MAX);
+    if (status == STATUS_OK)
+        status = choose_views(&projector, &command, options.views);
+    if (status != STATUS_OK)
+        return (int)status_exit_code(status);
+
+    status = start(&projector, &options, &detail);
+    if (status == STATUS_OK) {
+        log_info("ready", "name=%s views=%" PRIu32, projector.name, projector.type_count);
+        status = serve(&projector, &detail);
+        log_info("stopped", "event_id=%" PRIu64, fold_position(projector.fold).event_id);
+    }
+    finish(&projector);
+    return status == STATUS_OK || status == STATUS_INTERRUPTED
+               ? EXIT_CODE_DONE
+               : lifecycle_fail(PROGRAM, status, &detail);
+}
