@@ -333,8 +333,7 @@ static enum status next_segment(struct log *log, struct detail *ret_detail)
         file_close(&spare);
         return status;
     }
-    preparer_resume(log->preparer);
-    file_close(&log->file);
+    preparer_resume(log->preparer, &log->file);
     log->file = spare;
     log->segment = log->chain.next_number;
     log->offset = 0;

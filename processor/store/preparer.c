@@ -32,6 +32,7 @@ struct preparer {
     atomic_bool no_space;     /* likewise; stays true while the next attempt is running */
     atomic_bool stop;         /* likewise */
     struct file spare;
+    struct file full; /* to be let go of; fd −1: none */
     struct detail failure;
 };
 
@@ -114,12 +115,23 @@ static bool wait_for_work(struct preparer *preparer)
     return !preparer->stop;
 }
 
+/* Only advice: whatever comes of it, the log is as before. */
+static void let_go(struct file *full)
+{
+    if (full->fd >= 0)
+        (void)posix_fadvise(full->fd, 0, 0, POSIX_FADV_DONTNEED);
+    file_close(full);
+}
+
 static void *run(void *context)
 {
     struct preparer *preparer = context;
     (void)pthread_mutex_lock(&preparer->mutex);
     while (wait_for_work(preparer)) {
+        struct file full = preparer->full;
+        preparer->full.fd = -1;
         (void)pthread_mutex_unlock(&preparer->mutex);
+        let_go(&full);
         struct file file = {.fd = -1};
         struct detail detail = {""};
         const enum status status = prepare_segment(&file, preparer->folder, preparer->segment_bytes,
@@ -156,6 +168,7 @@ enum status preparer_new(const struct folder *folder, uint64_t segment_bytes,
     preparer->folder = folder;
     preparer->segment_bytes = segment_bytes;
     preparer->spare.fd = -1;
+    preparer->full.fd = -1;
     init_sync(preparer);
     const int error = pthread_create(&preparer->thread, NULL, run, preparer);
     if (error != 0) {
@@ -179,6 +192,7 @@ void preparer_destroy(struct preparer **preparer)
     (void)pthread_mutex_unlock(&self->mutex);
     (void)pthread_join(self->thread, NULL);
     file_close(&self->spare);
+    file_close(&self->full);
     fini_sync(self);
     free(self);
     *preparer = NULL;
@@ -218,10 +232,13 @@ void preparer_take(struct preparer *preparer, struct file *ret_file)
     (void)pthread_mutex_unlock(&preparer->mutex);
 }
 
-void preparer_resume(struct preparer *preparer)
+void preparer_resume(struct preparer *preparer, struct file *full)
 {
     (void)pthread_mutex_lock(&preparer->mutex);
     assert(preparer->phase == PHASE_TAKEN);
+    assert(preparer->full.fd < 0);
+    preparer->full = *full;
+    full->fd = -1;
     atomic_store(&preparer->phase, PHASE_WORKING);
     (void)pthread_cond_broadcast(&preparer->changed);
     (void)pthread_mutex_unlock(&preparer->mutex);

@@ -38,6 +38,9 @@ MUST_USE enum status preparer_wait(struct preparer *preparer, struct detail *ret
 /* Hands the spare over (only after preparer_wait said OK); the thread goes on to the next one when
  * preparer_resume is called, which is to be after the spare has got its own name. */
 void preparer_take(struct preparer *preparer, struct file *ret_file);
-void preparer_resume(struct preparer *preparer);
+/* Takes over the segment that is full, closes it and lets its pages go from the page cache: so the
+ * next segment is filled in memory that is warm, not in ever new pages (measured: 64 MiB of zeros
+ * in 35 ms against up to 600), and the log does not push everything else out of memory. */
+void preparer_resume(struct preparer *preparer, struct file *full);
 
 #endif
