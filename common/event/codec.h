@@ -9,6 +9,7 @@
 #ifndef WEIR_COMMON_EVENT_CODEC_H
 #define WEIR_COMMON_EVENT_CODEC_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -43,8 +44,8 @@ static inline uint8_t *codec_put_array(uint8_t *at, uint8_t count)
 /* Big-endian, as MessagePack wants it. */
 static inline uint8_t *codec_put_be(uint8_t *at, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
+    uint64_t big_endian = htobe64(value << (64 - 8 * bytes));
+    memcpy(at, &big_endian, bytes);
     return at + bytes;
 }
 
