@@ -1,0 +1,406 @@
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "processor/store/reader.h"
+#include "store_fixture.h"
+
+static char store[FIXTURE_PATH_BYTES];
+static struct history history;
+static struct rng rng;
+static struct log *log_;
+static struct reader *reader;
+static struct buffer body;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct detail detail;
+    fixture_folder(store, false);
+    history_init(&history);
+    rng_init(&rng, fixture_seed());
+    log_ = fixture_open(store, &history, 1, NULL);
+    assert_int_equal(reader_new(store, &reader, &detail), STATUS_OK);
+    buffer_init(&body, 4 * 1024 * 1024);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    buffer_fini(&body);
+    reader_destroy(&reader);
+    reader_destroy(&reader); /* safe twice */
+    log_close(&log_);
+    history_fini(&history);
+    fixture_remove(store);
+    return 0;
+}
+
+/* Batches of all sizes, empty ones among them, over several segments. */
+static void fill(size_t count)
+{
+    const size_t first = history.count;
+    for (size_t i = 0; i < count; i++) {
+        const bool large = rng_below(&rng, 12) == 0;
+        const struct batch_recipe recipe = {
+            .events = (uint32_t)rng_below(&rng, large ? 24 : 5),
+            .rejections = (uint32_t)rng_below(&rng, large ? 400 : 3),
+            .data_bytes = (uint32_t)rng_below(&rng, large ? 65000 : 300),
+            .step_ns = rng_below(&rng, 4)};
+        history_add(&history, &recipe, &rng);
+    }
+    history_append(&history, log_, first, count, 6);
+}
+
+static uint64_t last_id(const struct durable *durable, enum stream stream)
+{
+    return stream == STREAM_ACCEPTED ? durable->last_event_id : durable->last_rejection_id;
+}
+
+/* Asks for one reply and compares every record in it with the history. Returns its count. */
+static uint64_t replay_and_compare(const struct durable *durable, enum stream stream, uint64_t from,
+                                   uint64_t max)
+{
+    struct replay_reply reply = {0};
+    struct detail detail = {""};
+    buffer_clear(&body);
+    buffer_append_text(&body, "before"); /* it appends */
+    const enum status status =
+        reader_replay(reader, durable, stream, from, max, &body, &reply, &detail);
+    if (status != STATUS_OK)
+        print_error("reader_replay: %s\n", detail.text);
+    assert_int_equal(status, STATUS_OK);
+    assert_int_equal(reply.first_id, from);
+    assert_int_equal(reply.last_id, last_id(durable, stream));
+    assert_true(reply.count <= max);
+    assert_true(body.size - 6 <= REPLAY_BODY_BYTES_MAX || reply.count == 1);
+    assert_int_equal(reply.count == 0, from > reply.last_id);
+    struct mp_reader records = {body.data + 6, body.data + body.size};
+    for (uint64_t i = 0; i < reply.count; i++) {
+        struct slice record;
+        assert_int_equal(mp_read_raw(&records, &record), STATUS_OK);
+        assert_true(slice_equal(record, history_record(&history, stream, from + i)));
+    }
+    assert_true(mp_at_end(&records));
+    return reply.count;
+}
+
+static void replays_any_range_of_both_streams(void **state)
+{
+    (void)state;
+    fill(150);
+    const struct durable durable = log_durable(log_);
+    assert_true(durable.segment > 0);
+    for (int i = 0; i < 300; i++) {
+        const enum stream stream = rng_below(&rng, 2) == 0 ? STREAM_ACCEPTED : STREAM_REJECTED;
+        const uint64_t from = 1 + rng_below(&rng, last_id(&durable, stream) + 2);
+        const uint64_t max = rng_below(&rng, 3) == 0 ? 100000 : 1 + rng_below(&rng, 30);
+        (void)replay_and_compare(&durable, stream, from, max);
+    }
+}
+
+static void a_follower_gets_every_record_once_while_the_log_grows(void **state)
+{
+    (void)state;
+    uint64_t next[2] = {1, 1};
+    for (int round = 0; round < 20; round++) {
+        fill(10);
+        const struct durable durable = log_durable(log_);
+        for (enum stream stream = STREAM_ACCEPTED; stream <= STREAM_REJECTED; stream++)
+            while (next[stream] <= last_id(&durable, stream))
+                next[stream] +=
+                    replay_and_compare(&durable, stream, next[stream], 1 + rng_below(&rng, 200));
+    }
+    assert_int_equal(next[0], history.next_event_id);
+    assert_int_equal(next[1], history.next_rejection_id);
+}
+
+static void many_followers_do_not_disturb_one_another(void **state)
+{
+    (void)state;
+    enum { FOLLOWERS = 25 }; /* more than there are cursors */
+    uint64_t next[FOLLOWERS];
+    fill(60);
+    const struct durable durable = log_durable(log_);
+    for (size_t i = 0; i < FOLLOWERS; i++)
+        next[i] = 1 + i;
+    for (int round = 0; round < 400; round++) {
+        const size_t i = (size_t)rng_below(&rng, FOLLOWERS);
+        const enum stream stream = i % 2 == 0 ? STREAM_ACCEPTED : STREAM_REJECTED;
+        next[i] += replay_and_compare(&durable, stream, next[i], 1 + rng_below(&rng, 5));
+    }
+}
+
+static void gives_at_most_what_is_durable(void **state)
+{
+    (void)state;
+    fill(30);
+    const struct durable early = log_durable(log_);
+    fill(30);
+    for (enum stream stream = STREAM_ACCEPTED; stream <= STREAM_REJECTED; stream++) {
+        uint64_t next = 1;
+        uint64_t count = 0;
+        while ((count = replay_and_compare(&early, stream, next, 100000)) > 0)
+            next += count;
+        assert_int_equal(next, last_id(&early, stream) + 1);
+    }
+}
+
+static void an_empty_log_replays_nothing(void **state)
+{
+    (void)state;
+    const struct durable durable = log_durable(log_);
+    assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 1, 10), 0);
+    assert_int_equal(replay_and_compare(&durable, STREAM_REJECTED, 99, 10), 0);
+}
+
+static void id_0_was_never_kept(void **state)
+{
+    (void)state;
+    fill(3);
+    const struct durable durable = log_durable(log_);
+    struct replay_reply reply = {0};
+    struct detail detail;
+    assert_int_equal(
+        reader_replay(reader, &durable, STREAM_ACCEPTED, 0, 10, &body, &reply, &detail),
+        STATUS_GONE);
+    assert_int_equal(reply.first_id, 1);
+}
+
+static void a_batch_larger_than_a_reply_comes_in_pieces(void **state)
+{
+    (void)state;
+    const struct batch_recipe large = {.events = 30, .data_bytes = 60000, .step_ns = 1};
+    history_add(&history, &large, &rng);
+    history_add(&history, &large, &rng);
+    history_append(&history, log_, 1, 2, 1);
+    const struct durable durable = log_durable(log_);
+    uint64_t next = 1;
+    int replies = 0;
+    while (next <= 60) {
+        next += replay_and_compare(&durable, STREAM_ACCEPTED, next, 1000);
+        replies++;
+    }
+    assert_in_range(replies, 4, 6);
+}
+
+static void a_full_buffer_is_a_status(void **state)
+{
+    (void)state;
+    fill(40);
+    const struct durable durable = log_durable(log_);
+    struct buffer small;
+    struct replay_reply reply = {0};
+    struct detail detail;
+    buffer_init(&small, 64);
+    assert_int_equal(
+        reader_replay(reader, &durable, STREAM_ACCEPTED, 1, 1000, &small, &reply, &detail),
+        STATUS_FULL);
+    buffer_fini(&small);
+    (void)replay_and_compare(&durable, STREAM_ACCEPTED, 1, 1000); /* and does no harm */
+}
+
+/* ---- time ---- */
+
+/* First id whose batch is at or after time_ns, by looking at all of them. */
+static uint64_t naive_seek(enum stream stream, uint64_t time_ns)
+{
+    for (size_t i = 0; i < history.count; i++) {
+        const struct batch_header *header = &history.batches[i].view.header;
+        const bool accepted = stream == STREAM_ACCEPTED;
+        if ((accepted ? header->event_count : header->rejection_count) > 0 &&
+            header->last_time_ns >= time_ns)
+            return accepted ? header->first_event_id : header->first_rejection_id;
+    }
+    return stream == STREAM_ACCEPTED ? history.next_event_id : history.next_rejection_id;
+}
+
+static void seeks_any_time(void **state)
+{
+    (void)state;
+    fill(200);
+    const struct durable durable = log_durable(log_);
+    for (uint64_t time_ns = FIXTURE_START_NS - 2; time_ns <= history.time_ns + 2; time_ns++) {
+        for (enum stream stream = STREAM_ACCEPTED; stream <= STREAM_REJECTED; stream++) {
+            uint64_t id = 0;
+            struct detail detail;
+            assert_int_equal(reader_seek(reader, &durable, stream, time_ns, &id, &detail),
+                             STATUS_OK);
+            assert_int_equal(id, naive_seek(stream, time_ns));
+        }
+    }
+    uint64_t id = 0;
+    struct detail detail;
+    assert_int_equal(reader_seek(reader, &durable, STREAM_ACCEPTED, 0, &id, &detail), STATUS_OK);
+    assert_int_equal(id, 1);
+    assert_int_equal(reader_seek(reader, &durable, STREAM_ACCEPTED, UINT64_MAX, &id, &detail),
+                     STATUS_OK);
+    assert_int_equal(id, history.next_event_id);
+}
+
+static void visits_the_batches_after_any_time(void **state)
+{
+    (void)state;
+    fill(100);
+    const struct durable durable = log_durable(log_);
+    for (uint64_t after_ns = 0; after_ns <= history.time_ns + 1;
+         after_ns = after_ns == 0 ? FIXTURE_START_NS - 1 : after_ns + 1) {
+        size_t first = 0;
+        while (first < history.count && history.batches[first].view.header.last_time_ns <= after_ns)
+            first++;
+        struct expectation expected = {.history = &history, .visited = first};
+        struct detail detail;
+        assert_int_equal(reader_visit(reader, &durable, after_ns, expect_batch, &expected, &detail),
+                         STATUS_OK);
+        assert_false(expected.differs);
+        assert_int_equal(expected.visited, history.count);
+    }
+}
+
+static enum status stop_at_once(void *context, const struct batch_view *batch,
+                                struct detail *ret_detail)
+{
+    (void)context;
+    (void)batch;
+    return detail_set(ret_detail, STATUS_INTERRUPTED, "enough");
+}
+
+static void a_failing_visit_ends_it(void **state)
+{
+    (void)state;
+    fill(5);
+    const struct durable durable = log_durable(log_);
+    struct detail detail;
+    assert_int_equal(reader_visit(reader, &durable, 0, stop_at_once, NULL, &detail),
+                     STATUS_INTERRUPTED);
+    assert_string_equal(detail.text, "enough");
+}
+
+/* ---- damage ---- */
+
+static void damage_is_never_served(void **state)
+{
+    (void)state;
+    char path[256];
+    fill(40);
+    const struct durable durable = log_durable(log_);
+    segment_path(store, 0, path, sizeof path);
+    uint64_t end = 0;
+    for (size_t i = 0; i < history.count && history.batches[i].view.header.number < 20; i++)
+        end += (BATCH_HEADER_BYTES + history.batches[i].view.sources.size +
+                history.batches[i].view.accepted.size + history.batches[i].view.rejected.size + 7) /
+               8 * 8;
+    for (int round = 0; round < 200; round++) {
+        const uint64_t at = rng_below(&rng, end);
+        struct detail detail = {""};
+        struct expectation expected = {.history = &history};
+        struct reader *fresh = NULL;
+        const unsigned bit = (unsigned)rng_below(&rng, 8);
+        flip_bit(path, at, bit);
+        assert_int_equal(reader_new(store, &fresh, &detail), STATUS_OK);
+        assert_int_equal(reader_visit(fresh, &durable, 0, expect_batch, &expected, &detail),
+                         STATUS_DAMAGED);
+        assert_false(expected.differs);
+        assert_non_null(strstr(detail.text, "00000000000000000000.seg: offset "));
+        reader_destroy(&fresh);
+        flip_bit(path, at, bit);
+    }
+}
+
+static void a_folder_that_is_no_store_is_an_error(void **state)
+{
+    (void)state;
+    struct reader *none = NULL;
+    struct detail detail = {""};
+    assert_int_equal(reader_new("/nonexistent", &none, &detail), STATUS_IO);
+    assert_null(none);
+    assert_non_null(strstr(detail.text, "/nonexistent"));
+}
+
+/* ---- threads ---- */
+
+static atomic_bool writer_done;
+
+static void *follow(void *context)
+{
+    struct reader *own = NULL;
+    struct buffer replies;
+    struct detail detail;
+    uint64_t next = 1;
+    uint64_t *ret_seen = context;
+    buffer_init(&replies, 4 * 1024 * 1024);
+    if (reader_new(store, &own, &detail) != STATUS_OK)
+        return NULL;
+    for (bool last_look = false; !last_look;) {
+        last_look = atomic_load(&writer_done);
+        const struct durable durable = log_durable(log_);
+        struct replay_reply reply = {0};
+        do {
+            buffer_clear(&replies);
+            if (reader_replay(own, &durable, STREAM_ACCEPTED, next, 500, &replies, &reply,
+                              &detail) != STATUS_OK) {
+                print_error("%s\n", detail.text);
+                reply.count = 0;
+                last_look = true;
+            }
+            struct mp_reader records = mp_reader_of(buffer_slice(&replies));
+            for (uint64_t i = 0; i < reply.count; i++) {
+                struct accepted_record record;
+                if (accepted_record_read(&records, &record) == STATUS_OK && record.event_id == next)
+                    next++;
+            }
+        } while (reply.count > 0);
+    }
+    *ret_seen = next - 1;
+    buffer_fini(&replies);
+    reader_destroy(&own);
+    return NULL;
+}
+
+static void readers_follow_a_writer_in_another_thread(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    uint64_t seen[2] = {0, 0};
+    atomic_store(&writer_done, false);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, follow, &seen[i]), 0);
+    for (int i = 0; i < 30; i++) {
+        fill(10);
+        (void)log_room(log_);
+    }
+    atomic_store(&writer_done, true);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(seen[i], history.next_event_id - 1);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(replays_any_range_of_both_streams),
+        TEST(a_follower_gets_every_record_once_while_the_log_grows),
+        TEST(many_followers_do_not_disturb_one_another),
+        TEST(gives_at_most_what_is_durable),
+        TEST(an_empty_log_replays_nothing),
+        TEST(id_0_was_never_kept),
+        TEST(a_batch_larger_than_a_reply_comes_in_pieces),
+        TEST(a_full_buffer_is_a_status),
+        TEST(seeks_any_time),
+        TEST(visits_the_batches_after_any_time),
+        TEST(a_failing_visit_ends_it),
+        TEST(damage_is_never_served),
+        TEST(a_folder_that_is_no_store_is_an_error),
+        TEST(readers_follow_a_writer_in_another_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
