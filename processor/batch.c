@@ -20,6 +20,13 @@ struct batch_pool *batch_pool_new(void)
     return pool;
 }
 
+static void hellos_free(struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->hello_count; i++)
+        free(batch->hellos[i]);
+    batch->hello_count = 0;
+}
+
 static void batch_free(struct batch *batch)
 {
     buffer_fini(&batch->sources);
@@ -70,7 +77,6 @@ static void batch_reset(struct batch *batch)
     buffer_clear(&batch->accepted);
     buffer_clear(&batch->rejected);
     buffer_clear(&batch->acks);
-    batch->hello_count = 0;
     batch->references = 1;
     batch->next_free = NULL;
 }
@@ -104,6 +110,15 @@ void batch_reference(struct batch *batch)
     pthread_mutex_unlock(&batch->pool->mutex);
 }
 
+/* A flood of acks must not be paid for in memory for ever. */
+static void acks_shrink(struct batch *batch)
+{
+    if (batch->acks.capacity <= BATCH_ACKS_BYTES_KEPT)
+        return;
+    buffer_fini(&batch->acks);
+    buffer_init(&batch->acks, BATCH_ACKS_BYTES_MAX);
+}
+
 void batch_release(struct batch *batch)
 {
     struct batch_pool *pool = batch->pool;
@@ -111,6 +126,8 @@ void batch_release(struct batch *batch)
     pthread_mutex_lock(&pool->mutex);
     assert(batch->references > 0);
     if (--batch->references == 0) {
+        hellos_free(batch);
+        acks_shrink(batch);
         pool->taken_count--;
         if (pool->free_count < BATCH_POOL_FREE_MAX) {
             batch->next_free = pool->free;

@@ -22,6 +22,7 @@ enum {
         768 * 1024, /* of accepted or of rejected records: then it is handed over */
     BATCH_ACKS_BYTES_MAX = 8 * 1024 * 1024,
     BATCH_ACKS_TARGET_BYTES = 4 * 1024 * 1024,
+    BATCH_ACKS_BYTES_KEPT = 512 * 1024, /* of memory, from batch to batch */
     BATCH_ANSWERS_MAX = 64,
     BATCH_POOL_FREE_MAX = 16, /* batches kept for reuse */
     ENVELOPE_FRAMES_MAX = CONTROL_ECHO_FRAMES_MAX + 1,
@@ -55,7 +56,7 @@ struct batch {
     struct buffer accepted; /* part of the log, and the body of the topic `accepted` */
     struct buffer rejected; /* part of the log, and the body of the topic `rejected` */
     struct buffer acks;     /* ack after ack, see batch_ack_next */
-    struct hello_call *hellos[BATCH_ANSWERS_MAX]; /* answered when the batch is durable */
+    struct hello_call *hellos[BATCH_ANSWERS_MAX]; /* owned; answered when the batch is durable */
     uint32_t hello_count;
     uint32_t references; /* guarded by the pool */
     struct batch *next_free;

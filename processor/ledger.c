@@ -12,10 +12,16 @@ enum {
     RUN_BYTES_MAX = 2 * CODEC_UINT_BYTES_MAX,
     ACK_REFUSALS_BYTES_MAX = ACK_REFUSALS_MAX * 160,
     ACK_FRAME_BYTES_MAX = ACK_REFUSALS_BYTES_MAX + 256,
+    /* of one ack in a batch, without its refusals */
+    ACK_OVERHEAD_BYTES_MAX = 2 * EVENT_SOURCE_BYTES_MAX + 128,
+    /* What an entry may keep from batch to batch, and how many may keep something. */
+    TOUCHED_BYTES_KEPT = 64 * 1024,
+    TOUCHED_KEPT = 256,
     UNTOUCHED = UINT32_MAX,
 };
 
-/* What this batch did for one source. Entries are reused from batch to batch with their memory. */
+/* What this batch did for one source. Entries are reused from batch to batch, the first ones with
+ * their memory. */
 struct touched {
     uint32_t source;
     uint64_t ack_first; /* first sequence of the ack being built; 0: none decided yet */
@@ -28,8 +34,9 @@ struct touched {
 
 /* Kept per source from batch to batch. */
 struct note {
-    uint32_t touched;          /* index into touched, or UNTOUCHED */
-    uint64_t redirected_at_ns; /* the last gap or fenced answer */
+    uint32_t touched;      /* index into touched, or UNTOUCHED */
+    uint64_t gap_at_ns;    /* the last gap answer */
+    uint64_t fenced_at_ns; /* the last fenced answer: an old holder must not silence the new one */
 };
 
 struct ledger {
@@ -38,10 +45,11 @@ struct ledger {
     uint32_t note_count;
     struct touched *touched;
     uint32_t touched_count, touched_capacity;
-    uint64_t run_total;                 /* over all touched */
-    uint64_t stranger_redirected_at_ns; /* the allowance of unknown sources */
-    struct buffer frame;                /* scratch for one ack */
-    struct buffer refusals;             /* scratch for the ack of a resend */
+    uint64_t run_total;           /* over all touched */
+    uint64_t refusal_bytes_total; /* over all touched: refusals that no ack has taken yet */
+    struct note strangers;        /* the allowance that unknown sources share */
+    struct buffer frame;          /* scratch for one ack */
+    struct buffer refusals;       /* scratch for the ack of a resend */
 };
 
 struct ledger *ledger_new(const struct log_id *log_id)
@@ -187,7 +195,9 @@ static void touched_ack(struct ledger *ledger, struct batch *batch, const struct
                       .status = ACK_OK,
                       .refusal_count = touched->refusal_count,
                       .refusals = buffer_slice(&touched->refusals)};
-    ack_emit(ledger, batch, &ack);
+    if (touched->refusals.status == STATUS_OK)
+        ack_emit(ledger, batch, &ack);
+    ledger->refusal_bytes_total -= touched->refusals.size;
     touched->ack_first = 0;
     touched->refusal_count = 0;
     buffer_clear(&touched->refusals);
@@ -199,8 +209,10 @@ enum status ledger_refuse(struct ledger *ledger, struct batch *batch, const stru
     struct touched *touched = touched_of(ledger, source);
     struct refusal each = *refusal;
     for (uint64_t i = 0; i < count; i++) {
+        size_t before = touched->refusals.size;
         each.sequence = refusal->sequence + i;
         refusal_write(&touched->refusals, &each);
+        ledger->refusal_bytes_total += touched->refusals.size - before;
         touched->refusal_count++;
         touched_use(touched, each.sequence);
         if (touched->refusal_count == ACK_REFUSALS_MAX)
@@ -209,10 +221,20 @@ enum status ledger_refuse(struct ledger *ledger, struct batch *batch, const stru
     return runs_add(ledger, touched, refusal->sequence, count);
 }
 
+/* What this batch decided for the source is told first: whatever follows joins on to it, and a
+ * resend of it finds the reasons already told. */
+static void source_ack(struct ledger *ledger, struct batch *batch, const struct state *state,
+                       uint32_t source)
+{
+    if (source < ledger->note_count && ledger->notes[source].touched != UNTOUCHED)
+        touched_ack(ledger, batch, state, touched_of(ledger, source));
+}
+
 static void resend_ack(struct ledger *ledger, struct batch *batch, struct ack *ack)
 {
     ack->refusals = buffer_slice(&ledger->refusals);
-    ack_emit(ledger, batch, ack);
+    if (ledger->refusals.status == STATUS_OK)
+        ack_emit(ledger, batch, ack);
     ack->first_sequence = ack->last_sequence + 1;
     ack->refusal_count = 0;
     buffer_clear(&ledger->refusals);
@@ -224,6 +246,7 @@ void ledger_resend(struct ledger *ledger, struct batch *batch, const struct stat
 {
     struct source_info info = state_source(state, source);
     struct ack ack = {.source = info.name, .epoch = info.epoch, .first_sequence = first};
+    source_ack(ledger, batch, state, source);
     buffer_clear(&ledger->refusals);
     for (uint64_t sequence = first;; sequence++) {
         enum verdict verdict = state_verdict(state, source, sequence);
@@ -244,26 +267,29 @@ void ledger_resend(struct ledger *ledger, struct batch *batch, const struct stat
     resend_ack(ledger, batch, &ack);
 }
 
-static uint64_t *redirected_at(struct ledger *ledger, uint32_t source)
+/* May this source be redirected now? Then it is noted. */
+static bool redirect_allowed(struct ledger *ledger, const struct redirect *redirect,
+                             uint64_t now_ns)
 {
-    if (source == SOURCE_NONE || notes_reach(ledger, source) != STATUS_OK)
-        return &ledger->stranger_redirected_at_ns;
-    return &ledger->notes[source].redirected_at_ns;
+    struct note *note = &ledger->strangers;
+    if (redirect->source != SOURCE_NONE && notes_reach(ledger, redirect->source) == STATUS_OK)
+        note = &ledger->notes[redirect->source];
+    uint64_t *at_ns = redirect->status == ACK_GAP ? &note->gap_at_ns : &note->fenced_at_ns;
+    if (*at_ns != 0 && now_ns - *at_ns < REDIRECT_EVERY_NS)
+        return false;
+    *at_ns = now_ns;
+    return true;
 }
 
 void ledger_redirect(struct ledger *ledger, struct batch *batch, const struct state *state,
                      const struct redirect *redirect, uint64_t now_ns)
 {
-    uint64_t *at_ns = redirected_at(ledger, redirect->source);
-    if (*at_ns != 0 && now_ns - *at_ns < REDIRECT_EVERY_NS)
+    if (!redirect_allowed(ledger, redirect, now_ns))
         return;
-    *at_ns = now_ns;
     struct source_info info = {.name = redirect->name};
     if (redirect->source != SOURCE_NONE) {
         info = state_source(state, redirect->source);
-        /* What this batch decided is told first, so that the answer joins on to it. */
-        if (ledger->notes[redirect->source].touched != UNTOUCHED)
-            touched_ack(ledger, batch, state, touched_of(ledger, redirect->source));
+        source_ack(ledger, batch, state, redirect->source);
     }
     struct ack ack = {.source = redirect->name,
                       .epoch = info.epoch,
@@ -279,6 +305,25 @@ size_t ledger_source_bytes(const struct ledger *ledger)
            (size_t)ledger->run_total * RUN_BYTES_MAX;
 }
 
+size_t ledger_ack_bytes(const struct ledger *ledger)
+{
+    return ledger->touched_count * (size_t)ACK_OVERHEAD_BYTES_MAX +
+           (size_t)ledger->refusal_bytes_total;
+}
+
+/* A flood must not be paid for in memory for ever. */
+static void touched_shrink(struct touched *touched, uint32_t index)
+{
+    size_t bytes = touched->refusals.capacity + touched->run_capacity * sizeof *touched->runs;
+    if (index < TOUCHED_KEPT && bytes <= TOUCHED_BYTES_KEPT)
+        return;
+    buffer_fini(&touched->refusals);
+    buffer_init(&touched->refusals, ACK_REFUSALS_BYTES_MAX);
+    free(touched->runs);
+    touched->runs = NULL;
+    touched->run_capacity = 0;
+}
+
 void ledger_close(struct ledger *ledger, struct batch *batch, const struct state *state)
 {
     for (uint32_t i = 0; i < ledger->touched_count; i++) {
@@ -287,6 +332,7 @@ void ledger_close(struct ledger *ledger, struct batch *batch, const struct state
         source_record_write(&batch->sources, info.name, info.epoch, info.last_sequence,
                             touched->runs, touched->run_count);
         touched_ack(ledger, batch, state, touched);
+        touched_shrink(touched, i);
         ledger->notes[touched->source].touched = UNTOUCHED;
     }
     ledger->touched_count = 0;

@@ -28,8 +28,8 @@ MUST_USE enum status ledger_refuse(struct ledger *ledger, struct batch *batch,
                                    const struct state *state, uint32_t source,
                                    const struct refusal *refusal, uint64_t count);
 
-/* Answers a resend of first … last (all ≤ the source's last sequence) with the remembered verdicts.
- */
+/* Answers a resend of first … last (all ≤ the source's last sequence) with the remembered verdicts,
+ * behind what the open batch decided for the source. */
 void ledger_resend(struct ledger *ledger, struct batch *batch, const struct state *state,
                    uint32_t source, uint64_t first, uint64_t last);
 
@@ -38,13 +38,15 @@ struct redirect {
     uint32_t source;        /* SOURCE_NONE: unknown */
     enum ack_status status; /* ACK_GAP or ACK_FENCED */
 };
-/* An answer with an empty range that says where the source stands. At most one per source and 100
- * ms; unknown sources share one allowance. */
+/* An answer with an empty range that says where the source stands. At most one of each status per
+ * source and 100 ms; unknown sources share one allowance. */
 void ledger_redirect(struct ledger *ledger, struct batch *batch, const struct state *state,
                      const struct redirect *redirect, uint64_t now_ns);
 
 /* Bytes that ledger_close will add to the batch's sources, at most. */
 size_t ledger_source_bytes(const struct ledger *ledger);
+/* Bytes that ledger_close will add to the batch's acks, at most. */
+size_t ledger_ack_bytes(const struct ledger *ledger);
 /* Writes the source records and the remaining acks into the batch and empties the ledger. */
 void ledger_close(struct ledger *ledger, struct batch *batch, const struct state *state);
 
