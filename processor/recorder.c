@@ -24,8 +24,9 @@ struct summary {
 struct recorder {
     struct hash_seed seed;
     uint32_t records_per_s;
-    uint64_t second; /* log time in s that `taken` belongs to */
-    uint32_t taken;  /* records in that second */
+    uint64_t second;  /* log time in s that `taken` and `entered` belong to */
+    uint32_t taken;   /* records in that second */
+    uint32_t entered; /* entries of the table in that second */
     uint32_t summary_count;
     uint16_t places[PLACES]; /* hash → summary index + 1; 0: free */
     struct summary summaries[RECORDER_SUMMARIES_MAX];
@@ -48,13 +49,18 @@ void recorder_destroy(struct recorder **recorder)
     *recorder = NULL;
 }
 
-static bool rate_allows(struct recorder *recorder, uint64_t now_ns)
+static void second_begin(struct recorder *recorder, uint64_t now_ns)
 {
     uint64_t second = now_ns / NS_PER_S;
-    if (second != recorder->second) {
-        recorder->second = second;
-        recorder->taken = 0;
-    }
+    if (second == recorder->second)
+        return;
+    recorder->second = second;
+    recorder->taken = 0;
+    recorder->entered = 0;
+}
+
+static bool rate_allows(struct recorder *recorder)
+{
     if (recorder->taken >= recorder->records_per_s)
         return false;
     recorder->taken++;
@@ -85,7 +91,8 @@ static bool summary_equal(const struct summary *a, const struct summary *b)
            memcmp(a->bytes, b->bytes, summary_bytes(a)) == 0;
 }
 
-/* The entry for what `wanted` counts by, entered if there is room; NULL when the table is full. */
+/* The entry for what `wanted` counts by, entered if there is room; NULL when the table is full or
+ * has had its share of this second. */
 static struct summary *summary_find(struct recorder *recorder, const struct summary *wanted)
 {
     uint64_t hash = hash_keyed(&recorder->seed, wanted->bytes, summary_bytes(wanted));
@@ -96,8 +103,10 @@ static struct summary *summary_find(struct recorder *recorder, const struct summ
             return found;
         place = (place + 1) % PLACES;
     }
-    if (recorder->summary_count == RECORDER_SUMMARIES_MAX)
+    if (recorder->summary_count == RECORDER_SUMMARIES_MAX ||
+        recorder->entered == RECORDER_SUMMARIES_PER_S)
         return NULL;
+    recorder->entered++;
     recorder->summaries[recorder->summary_count] = *wanted;
     recorder->places[place] = (uint16_t)++recorder->summary_count;
     return &recorder->summaries[recorder->summary_count - 1];
@@ -106,7 +115,8 @@ static struct summary *summary_find(struct recorder *recorder, const struct summ
 uint32_t recorder_take(struct recorder *recorder, const struct rejection *rejection,
                        struct buffer *records)
 {
-    if (rate_allows(recorder, rejection->rejected_at_ns)) {
+    second_begin(recorder, rejection->rejected_at_ns);
+    if (rate_allows(recorder)) {
         rejection_write(records, rejection);
         return 1;
     }

@@ -1,10 +1,11 @@
 /* recorder: how refusals enter the log: one record each up to a rate, beyond it as summaries.
  *
- * A flood of refusals must not fill the disk: above RECORDS_PER_S a refusal is only counted, in a
+ * A flood of refusals must not fill the disk: above records_per_s a refusal is only counted, in a
  * bounded table per (source, reason, policy, key), and each batch ends with a record per entry of
- * the table. When the table is full, further ones are counted per reason alone. So the sum of
- * `count` over all records is always exact, and a batch that is on disk holds all of its own. Owned
- * by the core thread. Pure: time comes in.
+ * the table. When the table is full, or had RECORDER_SUMMARIES_PER_S entries in this second (many
+ * small batches), further ones are counted per reason alone. So the sum of `count` over all records
+ * is always exact, and a batch that is on disk holds all of its own. Owned by the core thread.
+ * Pure: time comes in.
  */
 #ifndef WEIR_PROCESSOR_RECORDER_H
 #define WEIR_PROCESSOR_RECORDER_H
@@ -14,6 +15,7 @@
 enum {
     RECORDS_PER_S_DEFAULT = 10000,
     RECORDER_SUMMARIES_MAX = 256,      /* entries with their own source, policy and key */
+    RECORDER_SUMMARIES_PER_S = 10000,  /* of such entries, over all batches */
     RECORDER_SUMMARY_BYTES_MAX = 1024, /* of one summary record */
     RECORDER_CLOSE_BYTES_MAX = (RECORDER_SUMMARIES_MAX + REASON_COUNT) * RECORDER_SUMMARY_BYTES_MAX,
 };
