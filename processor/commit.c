@@ -59,14 +59,24 @@ static void count_failure(struct commit *commit, enum status status)
         counter_add(&commit->service->counters.publish_failures, 1);
 }
 
-/* Topic and header; returns false when the message was not begun. */
-static bool publish_start(struct commit *commit, struct slice topic, bool body_follows)
+/* A message whose frames cannot all be sent ends here, so that the next one is not taken for its
+ * rest; readers see that it lacks something. */
+static void publish_break(struct commit *commit)
 {
-    if (commit->header.status != STATUS_OK)
-        return false;
+    static const uint8_t nothing;
+    (void)!socket_send(commit->socket, (struct slice){&nothing, 0}, false);
+}
+
+/* The first two frames of a message; false when it was not sent that far. */
+static bool publish_start(struct commit *commit, struct slice topic, struct slice header,
+                          bool body_follows)
+{
     enum status status = socket_send(commit->socket, topic, true);
-    if (status == STATUS_OK)
-        status = socket_send(commit->socket, buffer_slice(&commit->header), body_follows);
+    if (status == STATUS_OK) {
+        status = socket_send(commit->socket, header, body_follows);
+        if (status != STATUS_OK)
+            publish_break(commit);
+    }
     count_failure(commit, status);
     return status == STATUS_OK;
 }
@@ -87,14 +97,16 @@ static void publish_records(struct commit *commit, const char *topic, struct fee
     header->published_at_ns = log_time_now(commit);
     buffer_clear(&commit->header);
     feed_header_write(&commit->header, header);
-    if (!publish_start(commit, slice_of_text(topic), true))
+    if (!publish_start(commit, slice_of_text(topic), buffer_slice(&commit->header), true))
         return;
     batch_reference(batch);
     enum status status =
         socket_send_borrowed(commit->socket, buffer_slice(records), false, release_batch, batch);
     count_failure(commit, status);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        publish_break(commit);
         batch_release(batch);
+    }
 }
 
 static void publish_acks(struct commit *commit, const struct batch *batch)
@@ -102,12 +114,8 @@ static void publish_acks(struct commit *commit, const struct batch *batch)
     char topic[FEED_TOPIC_BYTES_MAX];
     struct slice source, frame;
     size_t offset = 0;
-    while (batch_ack_next(batch, &offset, &source, &frame)) {
-        enum status status = socket_send(commit->socket, ack_topic(source, topic), true);
-        if (status == STATUS_OK)
-            status = socket_send(commit->socket, frame, false);
-        count_failure(commit, status);
-    }
+    while (batch_ack_next(batch, &offset, &source, &frame))
+        (void)publish_start(commit, ack_topic(source, topic), frame, false);
 }
 
 static void publish(struct commit *commit, struct batch *batch)
@@ -124,6 +132,13 @@ static void publish(struct commit *commit, struct batch *batch)
     batch->hello_count = 0;
 }
 
+/* A message that is all header. */
+static void publish_header(struct commit *commit, const char *topic)
+{
+    if (commit->header.status == STATUS_OK)
+        (void)publish_start(commit, slice_of_text(topic), buffer_slice(&commit->header), false);
+}
+
 static void heartbeat(struct commit *commit)
 {
     struct durable durable = log_durable(commit->service->log);
@@ -133,14 +148,14 @@ static void heartbeat(struct commit *commit)
                              .now_ns = log_time_now(commit)};
     buffer_clear(&commit->header);
     heartbeat_write(&commit->header, &beat);
-    (void)publish_start(commit, slice_of_text(FEED_TOPIC_HEARTBEAT), false);
+    publish_header(commit, FEED_TOPIC_HEARTBEAT);
 }
 
 static void stats(struct commit *commit)
 {
     buffer_clear(&commit->header);
     report_stats(commit->service, &commit->header);
-    (void)publish_start(commit, slice_of_text(FEED_TOPIC_STATS), false);
+    publish_header(commit, FEED_TOPIC_STATS);
 }
 
 /* ---- sync
@@ -168,23 +183,13 @@ static bool make_durable(struct commit *commit, uint32_t count)
     return true;
 }
 
-/* A batch that will never be durable: nobody hears of it. */
-static void drop(struct batch *batch)
-{
-    for (uint32_t i = 0; i < batch->hello_count; i++)
-        free(batch->hellos[i]);
-    batch->hello_count = 0;
-}
-
 static void commit_group(struct commit *commit, uint32_t count)
 {
     bool durable =
         atomic_load(&commit->service->failure) == STATUS_OK && make_durable(commit, count);
     for (uint32_t i = 0; i < count; i++) {
-        if (durable)
+        if (durable) /* else nobody hears of it */
             publish(commit, commit->group[i]);
-        else
-            drop(commit->group[i]);
         batch_release(commit->group[i]);
     }
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/logger.h"
 #include "common/wire/feed.h"
 #include "common/wire/submission.h"
 #include "processor/core/admission.h"
@@ -27,6 +28,7 @@ struct ingest {
     struct ledger *ledger;
     struct recorder *recorder;
     struct batch *batch; /* open; NULL while there is no room */
+    bool holding;        /* no room, and no space to make some */
     uint64_t next_batch; /* number */
     uint64_t now_ns;     /* the stamp of the open batch */
     int stop_fd;         /* readable: the process is to end */
@@ -97,12 +99,34 @@ static void apply(struct ingest *ingest)
 
 /* ---- batches ------------------------------------------------------------------------------- */
 
-/* Is there surely room on disk for one more batch behind those in flight? */
+/* Once the process is to end, nothing more is decided: the state may no longer be whole. */
+static bool failing(const struct ingest *ingest)
+{
+    return atomic_load_explicit(&ingest->service->failure, memory_order_relaxed) != STATUS_OK;
+}
+
+static void holding_note(struct ingest *ingest, bool holding)
+{
+    if (holding == ingest->holding)
+        return;
+    ingest->holding = holding;
+    counter_set(&ingest->service->counters.holding, holding ? 1 : 0);
+    if (holding)
+        log_warn("no space: taking nothing in until there is room", "store=%s",
+                 ingest->service->store_directory);
+    else
+        log_info("there is room again: taking in", "store=%s", ingest->service->store_directory);
+}
+
+/* Is there surely room on disk for one more batch behind those in flight? They are counted first: a
+ * batch that becomes durable in between is then counted twice, never not at all. */
 static bool log_has_room(struct ingest *ingest)
 {
+    uint64_t in_flight = atomic_load(&ingest->service->counters.in_flight);
     struct log_room room = log_room(ingest->service->log);
-    counter_set(&ingest->service->counters.holding, room.no_space ? 1 : 0);
-    return room.batches > counter_get(&ingest->service->counters.in_flight);
+    bool has_room = room.batches > in_flight;
+    holding_note(ingest, !has_room && room.no_space);
+    return has_room;
 }
 
 static void stamp(struct ingest *ingest)
@@ -180,39 +204,48 @@ static void batch_seal(struct ingest *ingest)
 
 static void hellos_refuse(struct ingest *ingest);
 
-/* Opens a batch as soon as the log has room. Hellos are answered meanwhile. False when the process
- * ends first: then the sender, who has no ack, sends again. */
+/* Opens a batch as soon as the log has room. False when the process ends first: then the sender,
+ * who has no ack, sends again. */
 static bool batch_wait(struct ingest *ingest)
 {
     struct socket_wait stop = {.fd = ingest->stop_fd};
     while (!batch_open(ingest)) {
-        if (atomic_load(&ingest->service->failure) != STATUS_OK || stop.ready)
+        if (failing(ingest) || stop.ready)
             return false;
-        hellos_refuse(ingest);
+        if (ingest->holding)
+            hellos_refuse(ingest);
         (void)!socket_wait(&stop, 1, HOLD_RETRY_MS);
     }
     return true;
 }
 
-/* Makes sure that the open batch takes one more event of `bytes`; false when the log has no room.
- */
+/* Would the open batch, when it is closed, be larger than it should or may be with `bytes` more? */
+static bool batch_is_full(const struct ingest *ingest, size_t bytes)
+{
+    const struct batch *batch = ingest->batch;
+    size_t log_bytes = BATCH_HEADER_BYTES + batch->accepted.size + batch->rejected.size +
+                       ledger_source_bytes(ingest->ledger) + recorder_close_bytes(ingest->recorder);
+    return batch->accepted.size >= BATCH_TARGET_BYTES ||
+           batch->rejected.size >= BATCH_TARGET_BYTES ||
+           batch->acks.size + ledger_ack_bytes(ingest->ledger) >= BATCH_ACKS_TARGET_BYTES ||
+           batch->header.event_count >= BATCH_EVENTS_MAX ||
+           log_bytes + bytes + EVENT_OVERHEAD_BYTES_MAX > BATCH_BYTES_MAX;
+}
+
+/* Makes sure that the open batch takes one more event of `bytes`, with what it leaves in the
+ * ledger; false when the process ends first. */
 static bool batch_has_room(struct ingest *ingest, size_t bytes)
 {
-    struct batch *batch = ingest->batch;
-    if (batch != NULL) {
-        size_t used = BATCH_HEADER_BYTES + batch->accepted.size + batch->rejected.size +
-                      ledger_source_bytes(ingest->ledger) + recorder_close_bytes(ingest->recorder);
-        bool full = batch->accepted.size >= BATCH_TARGET_BYTES ||
-                    batch->rejected.size >= BATCH_TARGET_BYTES ||
-                    batch->acks.size >= BATCH_ACKS_TARGET_BYTES ||
-                    batch->header.event_count >= BATCH_EVENTS_MAX ||
-                    used + bytes + EVENT_OVERHEAD_BYTES_MAX > BATCH_BYTES_MAX;
-        if (!full)
-            return true;
+    if (failing(ingest))
+        return false;
+    if (ingest->batch != NULL && !batch_is_full(ingest, bytes))
+        return true;
+    if (ingest->batch != NULL)
         batch_seal(ingest);
-        stamp(ingest);
-    }
-    return batch_wait(ingest);
+    if (!batch_wait(ingest))
+        return false;
+    stamp(ingest);
+    return true;
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -464,6 +497,8 @@ static void submission_decide(struct ingest *ingest, struct visit *visit)
     struct entry entry = admission_enter(ingest->state, header->source, header->epoch,
                                          header->first_sequence, header->count);
     visit->source = entry.source;
+    if (!batch_has_room(ingest, 0))
+        return;
     if (entry.entrance != ENTRANCE_OPEN) {
         submission_redirect(ingest, visit, entry.entrance == ENTRANCE_GAP ? ACK_GAP : ACK_FENCED);
         return;
@@ -549,7 +584,7 @@ static void hello_take(struct ingest *ingest, struct hello_call *call)
 static void hellos_take(struct ingest *ingest)
 {
     void *call;
-    while (ingest->batch != NULL && ingest->batch->hello_count < BATCH_ANSWERS_MAX &&
+    while (batch_has_room(ingest, 0) && ingest->batch->hello_count < BATCH_ANSWERS_MAX &&
            queue_pop(ingest->service->to_core, &call, 1, 0) == 1)
         hello_take(ingest, call);
 }
@@ -575,7 +610,7 @@ static bool frames_take(struct ingest *ingest)
 static bool wait_for_work(struct ingest *ingest)
 {
     bool open = batch_open(ingest);
-    if (!open)
+    if (ingest->holding)
         hellos_refuse(ingest);
     struct socket_wait items[] = {{.fd = ingest->stop_fd},
                                   {.fd = queue_descriptor(ingest->service->to_core)},
@@ -604,9 +639,9 @@ static void turn(struct ingest *ingest)
 void ingest_run(struct ingest *ingest, int stop_fd)
 {
     ingest->stop_fd = stop_fd;
-    while (atomic_load(&ingest->service->failure) == STATUS_OK && wait_for_work(ingest))
+    while (!failing(ingest) && wait_for_work(ingest))
         turn(ingest);
-    if (atomic_load(&ingest->service->failure) == STATUS_OK) {
+    if (!failing(ingest)) {
         turn(ingest); /* what had arrived before the stop */
         if (ingest->batch != NULL)
             batch_seal(ingest);

@@ -27,7 +27,7 @@ static void refused_write(const struct service *service, struct buffer *buffer)
         pair_uint(buffer, reason_text((enum reason)i), counter_get(&service->counters.refused[i]));
 }
 
-enum { COUNTER_PAIRS = 9 };
+enum { COUNTER_PAIRS = 10 };
 
 /* What stats and status have in common: COUNTER_PAIRS pairs. */
 static void counters_write(const struct service *service, struct buffer *buffer)
@@ -42,6 +42,7 @@ static void counters_write(const struct service *service, struct buffer *buffer)
     pair_uint(buffer, "publish_failures", counter_get(&counters->publish_failures));
     pair_uint(buffer, "batches_in_flight", counter_get(&counters->in_flight));
     pair_uint(buffer, "sources", counter_get(&counters->sources));
+    pair_uint(buffer, "holding", counter_get(&counters->holding));
 }
 
 void report_stats(const struct service *service, struct buffer *buffer)
@@ -120,7 +121,7 @@ static void limits_write(struct buffer *buffer)
 
 static void problems_write(const struct service *service, const char *damage, struct buffer *buffer)
 {
-    bool no_space = counter_get(&service->counters.holding) != 0;
+    bool no_space = log_room(service->log).no_space;
     bool damaged = damage[0] != '\0';
     codec_text(buffer, "problems");
     codec_array(buffer, (no_space ? 1U : 0U) + (damaged ? 1U : 0U));
@@ -174,6 +175,6 @@ void report_summary(const struct service *service, struct report_line *line)
              durable.last_rejection_id,
              counter_get(&service->counters.refused[REASON_RATE_LIMITED]),
              counter_get(&service->counters.sources), counter_get(&service->counters.groups),
-             counter_get(&service->counters.holding) != 0 ? " problem=no_space" : "");
+             log_room(service->log).no_space ? " problem=no_space" : "");
     *line = (struct report_line){.at_ns = now_ns, .accepted = accepted, .refused = refused};
 }

@@ -42,7 +42,7 @@ struct counters {
     counter publish_failures;           /* messages that the events socket did not take */
     counter in_flight;                  /* batches sealed, not yet durable */
     counter sources;                    /* known */
-    counter holding;                    /* 1: ingest is held, no space */
+    counter holding;                    /* 1: no room, no space: nothing is taken in */
     counter policy_keys[POLICIES_MAX];  /* live keys */
     counter policy_units[POLICIES_MAX]; /* stamps kept */
 };
