@@ -6,20 +6,6 @@
 
 /* ---- before the verdict: what an event would spend ---- */
 
-static void add_charge(const struct state *state, struct candidate *candidate, uint32_t policy,
-                       const struct charge *charge)
-{
-    struct candidate_charge *added = &candidate->charges[candidate->charge_count++];
-    struct limiter_key key;
-    limiter_key_init(&key, &charge->key);
-    added->hash = hash_keyed(&state->seed, key.bytes.data, key.bytes.size);
-    added->key = charge->key;
-    added->cost = charge->cost;
-    added->policy = policy;
-    added->slot_hint = LIMITER_SLOT_NONE;
-    table_prefetch(&state->limiters[policy].table, added->hash);
-}
-
 void admission_prepare(const struct state *state, struct candidate *candidate)
 {
     candidate->status = STATUS_OK;
@@ -33,7 +19,9 @@ void admission_prepare(const struct state *state, struct candidate *candidate)
         enum status status = policy_charge(policy, candidate->source_name, &candidate->event,
                                            &charge, shadow ? NULL : &candidate->detail);
         if (status == STATUS_OK) {
-            add_charge(state, candidate, i, &charge);
+            struct candidate_charge *added = &candidate->charges[candidate->charge_count++];
+            limiter_charge_init(added, &state->seed, i, &charge);
+            limiter_prefetch_bucket(&state->limiters[i], added);
         } else if (!shadow) {
             /* a shadow policy refuses nothing, not even this */
             candidate->status = STATUS_INVALID;
@@ -46,7 +34,7 @@ void admission_prefetch(const struct state *state, struct candidate *candidate)
 {
     for (uint32_t i = 0; i < candidate->charge_count; i++) {
         struct candidate_charge *charge = &candidate->charges[i];
-        charge->slot_hint = limiter_peek(&state->limiters[charge->policy], charge->hash);
+        limiter_prefetch_slot(&state->limiters[charge->policy], charge);
     }
 }
 
@@ -54,32 +42,11 @@ void admission_prefetch_windows(const struct state *state, const struct candidat
 {
     for (uint32_t i = 0; i < candidate->charge_count; i++) {
         const struct candidate_charge *charge = &candidate->charges[i];
-        limiter_touch(&state->limiters[charge->policy], charge->slot_hint);
+        limiter_prefetch_window(&state->limiters[charge->policy], charge);
     }
 }
 
 /* ---- the verdict ---- */
-
-/* How one charge stands at a time. */
-struct assay {
-    uint64_t wait_ns; /* 0: fits the window */
-    enum limiter_room room;
-};
-
-static struct assay assay(const struct state *state, const struct candidate_charge *charge,
-                          uint64_t now_ns)
-{
-    if (charge->cost == 0)
-        return (struct assay){.wait_ns = 0, .room = LIMITER_ROOM};
-    const struct limiter *limiter = &state->limiters[charge->policy];
-    struct limiter_key key;
-    limiter_key_init(&key, &charge->key);
-    uint32_t slot = limiter_find(limiter, charge->hash, key.bytes, charge->slot_hint);
-    return (struct assay){
-        .wait_ns = limiter_wait_ns(limiter, slot, charge->cost, now_ns),
-        .room = limiter_has_room(limiter, slot),
-    };
-}
 
 /* The fields that every decision on a candidate has; the others are set where they have a meaning.
  */
@@ -171,8 +138,9 @@ void admission_decide(const struct state *state, const struct candidate *candida
     enum limiter_room room = LIMITER_ROOM;
     for (uint32_t i = 0; i < candidate->charge_count; i++) {
         const struct candidate_charge *charge = &candidate->charges[i];
-        struct assay result = assay(state, charge, now_ns);
-        bool fits = result.wait_ns == 0 && result.room == LIMITER_ROOM;
+        struct assay result = limiter_assay(&state->limiters[charge->policy], charge);
+        bool fits = assay_fits(&result);
+        ret_decision->slots[i] = result.slot;
         if (fits && charge->cost > 0) {
             ret_decision->spends |= 1ULL << i;
         } else if (!fits && is_shadow(state, charge)) {
@@ -200,14 +168,9 @@ void admission_recorded(const struct state *state, const struct candidate *candi
     start_decision(state, candidate, accepted_at_ns, ret_decision);
     for (uint32_t i = 0; i < candidate->charge_count; i++) {
         const struct candidate_charge *charge = &candidate->charges[i];
-        if (charge->cost == 0)
-            continue;
-        if (!is_shadow(state, charge)) {
-            ret_decision->spends |= 1ULL << i;
-            continue;
-        }
-        struct assay result = assay(state, charge, accepted_at_ns);
-        if (result.wait_ns == 0 && result.room == LIMITER_ROOM)
+        struct assay result = limiter_assay(&state->limiters[charge->policy], charge);
+        ret_decision->slots[i] = result.slot;
+        if (charge->cost > 0 && (!is_shadow(state, charge) || assay_fits(&result)))
             ret_decision->spends |= 1ULL << i;
     }
 }

@@ -27,15 +27,29 @@ static struct slot *slot_at(const struct limiter *limiter, uint32_t index)
 
 /* ---- keys ---- */
 
-void limiter_key_init(struct limiter_key *key, const struct policy_key_value *value)
+/* The bytes that stand for a key in the table: a text as it is; an integer as a byte that no text
+ * begins with, since texts are UTF-8, and eight more. So 5 and "5" are two keys. */
+enum { INTEGER_KEY_BYTES = 9 };
+
+static struct slice key_bytes(const struct policy_key_value *key, uint8_t *integer)
 {
-    if (value->is_text) {
-        key->bytes = value->text;
-        return;
-    }
-    key->integer[0] = value->is_negative ? 0xfe : 0xff;
-    memcpy(key->integer + 1, &value->bits, sizeof value->bits);
-    key->bytes = (struct slice){.data = key->integer, .size = sizeof key->integer};
+    if (key->is_text)
+        return key->text;
+    integer[0] = key->is_negative ? 0xfe : 0xff;
+    memcpy(integer + 1, &key->bits, sizeof key->bits);
+    return (struct slice){.data = integer, .size = INTEGER_KEY_BYTES};
+}
+
+void limiter_charge_init(struct candidate_charge *charge, const struct hash_seed *seed,
+                         uint32_t policy, const struct charge *spends)
+{
+    uint8_t integer[INTEGER_KEY_BYTES];
+    struct slice key = key_bytes(&spends->key, integer);
+    charge->hash = hash_keyed(seed, key.data, key.size);
+    charge->key = spends->key;
+    charge->cost = spends->cost;
+    charge->policy = policy;
+    charge->slot_hint = TABLE_NONE;
 }
 
 static uint8_t *long_key(const struct slot *slot)
@@ -166,61 +180,83 @@ static void forget_key(struct limiter *limiter, uint32_t index)
     pool_give(&limiter->slots, index);
 }
 
-void limiter_expire(struct limiter *limiter, uint64_t now_ns)
+/* The key whose bound is least: forgotten if it has ended, else put back with its true stamp. */
+static void review_top(struct limiter *limiter)
 {
-    uint64_t length_ns = limiter->window_ns;
-    window_trim(&limiter->accepted, &limiter->chunks, now_ns, length_ns);
-    while (limiter->keys_live > 0 &&
-           window_expired(limiter->heap[0].newest_ns, now_ns, length_ns)) {
-        uint32_t index = limiter->heap[0].slot;
-        struct window *window = &slot_at(limiter, index)->window;
-        window_trim(window, &limiter->chunks, now_ns, length_ns);
-        if (window->units == 0) {
-            heap_pop(limiter);
-            forget_key(limiter, index);
-        } else {
-            uint64_t newest_ns = window_newest_ns(window, &limiter->chunks);
-            heap_replace_top(limiter, (struct live_key){.newest_ns = newest_ns, .slot = index});
-        }
+    uint32_t index = limiter->heap[0].slot;
+    struct window *window = &slot_at(limiter, index)->window;
+    window_trim(window, &limiter->chunks, limiter->now_ns, limiter->window_ns);
+    if (window->units == 0) {
+        heap_pop(limiter);
+        forget_key(limiter, index);
+    } else {
+        uint64_t newest_ns = window_newest_ns(window, &limiter->chunks);
+        heap_replace_top(limiter, (struct live_key){.newest_ns = newest_ns, .slot = index});
     }
+}
+
+enum status limiter_expire(struct limiter *limiter, uint64_t now_ns)
+{
+    assert(now_ns >= limiter->now_ns);
+    if (limiter->accepted_now > 0) {
+        enum status status = window_add(&limiter->accepted, &limiter->chunks, limiter->now_ns,
+                                        limiter->accepted_now, limiter->window_ns);
+        if (status != STATUS_OK)
+            return status;
+        limiter->accepted_now = 0;
+    }
+    limiter->now_ns = now_ns;
+    window_trim(&limiter->accepted, &limiter->chunks, now_ns, limiter->window_ns);
+    while (limiter->keys_live > 0 &&
+           window_expired(limiter->heap[0].newest_ns, now_ns, limiter->window_ns))
+        review_top(limiter);
+    return STATUS_OK;
 }
 
 /* ---- questions ---- */
 
-uint32_t limiter_find(const struct limiter *limiter, uint64_t hash, struct slice key, uint32_t hint)
+/* The slot of a key, or TABLE_NONE. The hint is right unless the key came or went since. */
+static uint32_t find_slot(const struct limiter *limiter, const struct candidate_charge *charge,
+                          struct slice key)
 {
-    if (hint < limiter->slots.cell_count) {
-        const struct slot *slot = slot_at(limiter, hint);
-        if (slot->hash == hash && slot_has_key(slot, key))
-            return hint;
+    if (charge->slot_hint < limiter->slots.cell_count) {
+        const struct slot *slot = slot_at(limiter, charge->slot_hint);
+        if (slot->hash == charge->hash && slot_has_key(slot, key))
+            return charge->slot_hint;
     }
-    return table_find(&limiter->table, hash, key, key_equal, limiter);
+    return table_find(&limiter->table, charge->hash, key, key_equal, limiter);
 }
 
-uint64_t limiter_wait_ns(const struct limiter *limiter, uint32_t slot, uint64_t cost,
-                         uint64_t now_ns)
+static enum limiter_room room_for(const struct limiter *limiter, uint32_t slot)
 {
-    if (cost > limiter->quota)
-        return WINDOW_NEVER;
-    if (slot == LIMITER_SLOT_NONE)
-        return 0;
-    return window_wait_ns(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->quota - cost,
-                          now_ns, limiter->window_ns);
-}
-
-enum limiter_room limiter_has_room(const struct limiter *limiter, uint32_t slot)
-{
-    if (slot == LIMITER_SLOT_NONE && limiter->keys_live >= limiter->keys_max)
+    if (slot == TABLE_NONE && limiter->keys_live >= limiter->keys_max)
         return LIMITER_KEYS_FULL;
-    if (limiter->accepted.units >= limiter->units_max)
+    if (limiter_units(limiter) >= limiter->units_max)
         return LIMITER_UNITS_FULL;
     return LIMITER_ROOM;
+}
+
+struct assay limiter_assay(const struct limiter *limiter, const struct candidate_charge *charge)
+{
+    struct assay assay = {.wait_ns = 0, .room = LIMITER_ROOM, .slot = TABLE_NONE};
+    if (charge->cost == 0)
+        return assay;
+    uint8_t integer[INTEGER_KEY_BYTES];
+    assay.slot = find_slot(limiter, charge, key_bytes(&charge->key, integer));
+    assay.room = room_for(limiter, assay.slot);
+    if (charge->cost > limiter->quota)
+        assay.wait_ns = WINDOW_NEVER;
+    else if (assay.slot != TABLE_NONE)
+        assay.wait_ns =
+            window_wait_ns(&slot_at(limiter, assay.slot)->window, &limiter->chunks,
+                           limiter->quota - charge->cost, limiter->now_ns, limiter->window_ns);
+    return assay;
 }
 
 /* ---- changes ---- */
 
 static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slice key,
-                             uint64_t now_ns, uint32_t *ret_index)
+                             uint32_t *ret_index)
 {
     uint32_t index;
     enum status status = heap_reserve(limiter);
@@ -240,31 +276,45 @@ static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slic
         pool_give(&limiter->slots, index);
         return status;
     }
-    heap_push(limiter, (struct live_key){.newest_ns = now_ns, .slot = index});
+    heap_push(limiter, (struct live_key){.newest_ns = limiter->now_ns, .slot = index});
     *ret_index = index;
     return STATUS_OK;
 }
 
-enum status limiter_spend(struct limiter *limiter, uint64_t hash, struct slice key, uint32_t hint,
-                          uint64_t cost, uint64_t now_ns)
+static enum status find_or_enter(struct limiter *limiter, const struct candidate_charge *charge,
+                                 uint32_t *ret_slot)
 {
-    uint32_t index = limiter_find(limiter, hash, key, hint);
-    enum status status = STATUS_OK;
-    if (index == LIMITER_SLOT_NONE)
-        status = enter_key(limiter, hash, key, now_ns, &index);
-    if (status != STATUS_OK)
-        return status;
-    uint64_t counts = cost < limiter->quota ? cost : limiter->quota;
-    status = window_add(&slot_at(limiter, index)->window, &limiter->chunks, now_ns, counts,
-                        limiter->window_ns);
-    if (status != STATUS_OK)
-        return status;
-    return window_add(&limiter->accepted, &limiter->chunks, now_ns, 1, limiter->window_ns);
+    uint8_t integer[INTEGER_KEY_BYTES];
+    struct slice key = key_bytes(&charge->key, integer);
+    uint32_t slot = find_slot(limiter, charge, key);
+    if (slot == TABLE_NONE)
+        return enter_key(limiter, charge->hash, key, ret_slot);
+    *ret_slot = slot;
+    return STATUS_OK;
 }
 
-void limiter_trim(struct limiter *limiter, uint32_t slot, uint64_t now_ns)
+enum status limiter_spend(struct limiter *limiter, const struct candidate_charge *charge,
+                          uint32_t slot)
 {
-    window_trim(&slot_at(limiter, slot)->window, &limiter->chunks, now_ns, limiter->window_ns);
+    enum status status = STATUS_OK;
+    if (slot == TABLE_NONE)
+        status = find_or_enter(limiter, charge, &slot);
+    if (status != STATUS_OK)
+        return status;
+    assert(slot_at(limiter, slot)->hash == charge->hash);
+    uint64_t counts = charge->cost < limiter->quota ? charge->cost : limiter->quota;
+    limiter->accepted_now++;
+    return window_add(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->now_ns, counts,
+                      limiter->window_ns);
+}
+
+void limiter_trim(struct limiter *limiter, const struct candidate_charge *charge)
+{
+    uint8_t integer[INTEGER_KEY_BYTES];
+    uint32_t slot = find_slot(limiter, charge, key_bytes(&charge->key, integer));
+    if (slot != TABLE_NONE)
+        window_trim(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->now_ns,
+                    limiter->window_ns);
 }
 
 /* ---- prefetch ---- */
@@ -277,17 +327,21 @@ static bool any_key(const void *owner, uint32_t index, struct slice key)
     return true;
 }
 
-uint32_t limiter_peek(const struct limiter *limiter, uint64_t hash)
+void limiter_prefetch_bucket(const struct limiter *limiter, const struct candidate_charge *charge)
 {
-    struct slice key = {0};
-    uint32_t index = table_find(&limiter->table, hash, key, any_key, limiter);
-    if (index != LIMITER_SLOT_NONE)
-        __builtin_prefetch(slot_at(limiter, index));
-    return index;
+    table_prefetch(&limiter->table, charge->hash);
 }
 
-void limiter_touch(const struct limiter *limiter, uint32_t slot)
+void limiter_prefetch_slot(const struct limiter *limiter, struct candidate_charge *charge)
 {
-    if (slot != LIMITER_SLOT_NONE)
-        window_prefetch(&slot_at(limiter, slot)->window, &limiter->chunks);
+    struct slice key = {0};
+    charge->slot_hint = table_find(&limiter->table, charge->hash, key, any_key, limiter);
+    if (charge->slot_hint != TABLE_NONE)
+        __builtin_prefetch(slot_at(limiter, charge->slot_hint));
+}
+
+void limiter_prefetch_window(const struct limiter *limiter, const struct candidate_charge *charge)
+{
+    if (charge->slot_hint != TABLE_NONE)
+        window_prefetch(&slot_at(limiter, charge->slot_hint)->window, &limiter->chunks);
 }

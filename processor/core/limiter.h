@@ -7,8 +7,8 @@
  * a binary min-heap ordered by a lower bound of its newest stamp; limiter_expire takes out what may
  * have ended and puts back, with the true stamp, what has not. So an acceptance costs no heap work.
  *
- * The order of use, once per batch: limiter_expire; then per event limiter_find, limiter_wait_ns,
- * limiter_has_room and, if it was accepted, limiter_spend. Owned by the state. Not thread-safe.
+ * The order of use, once per batch: limiter_expire; then per event limiter_assay and, if it was
+ * accepted, limiter_spend. Owned by the state. Not thread-safe.
  */
 #ifndef WEIR_PROCESSOR_CORE_LIMITER_H
 #define WEIR_PROCESSOR_CORE_LIMITER_H
@@ -16,13 +16,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/hash.h"
 #include "common/base/table.h"
-#include "common/policy/policy.h"
 #include "processor/core/pool.h"
+#include "processor/core/state.h"
 #include "processor/core/window.h"
-
-#define LIMITER_SLOT_NONE TABLE_NONE
 
 struct live_key {
     uint64_t newest_ns; /* lower bound of the key's newest stamp */
@@ -40,51 +37,54 @@ struct limiter {
     struct live_key *heap; /* keys_live entries */
     uint32_t heap_capacity;
     uint32_t keys_live;
-    struct window accepted; /* of the whole policy: 1 for each acceptance that spent something */
+    struct window accepted; /* of the whole policy: 1 for each acceptance that spent something … */
+    uint64_t accepted_now;  /* … but those at `now_ns`, which limiter_expire adds as one */
+    uint64_t now_ns;        /* of the last limiter_expire */
 };
-
-/* The bytes that stand for a key: a text as it is; an integer as a byte that UTF-8 never begins
- * with and eight more, so that 5 and "5" are two keys. */
-enum { LIMITER_INTEGER_KEY_BYTES = 9 };
-struct limiter_key {
-    struct slice bytes; /* borrows the text, or points into `integer` */
-    uint8_t integer[LIMITER_INTEGER_KEY_BYTES];
-};
-/* `key` must stay where it is while its bytes are used. */
-void limiter_key_init(struct limiter_key *key, const struct policy_key_value *value);
 
 void limiter_init(struct limiter *limiter, const struct policy *policy);
 void limiter_fini(struct limiter *limiter);
 
-/* Forgets every key of which nothing counts any more at `now_ns`. */
-void limiter_expire(struct limiter *limiter, uint64_t now_ns);
+/* Time is `now_ns`, ≥ the last. Forgets every key of which nothing counts any more. NO_MEMORY. */
+MUST_USE enum status limiter_expire(struct limiter *limiter, uint64_t now_ns);
 
-/* The slot of a key, or LIMITER_SLOT_NONE. `hint`: what limiter_peek said, or LIMITER_SLOT_NONE. */
-uint32_t limiter_find(const struct limiter *limiter, uint64_t hash, struct slice key,
-                      uint32_t hint);
+/* Acceptances that count, exact as of the last limiter_expire. */
+static inline uint64_t limiter_units(const struct limiter *limiter)
+{
+    return limiter->accepted.units + limiter->accepted_now;
+}
 
-/* 0: `cost` ≥ 1 fits the key's window at `now_ns`. WINDOW_NEVER: it never will. Else how long until
- * it does if nothing else is accepted. */
-uint64_t limiter_wait_ns(const struct limiter *limiter, uint32_t slot, uint64_t cost,
-                         uint64_t now_ns);
+/* A charge as the limiter wants it: with the hash of its key, which it does not copy. */
+void limiter_charge_init(struct candidate_charge *charge, const struct hash_seed *seed,
+                         uint32_t policy, const struct charge *spends);
 
-/* May one more acceptance be kept, of this key (LIMITER_SLOT_NONE: a new one)? */
+/* How a charge stands at the time of the last limiter_expire. A cost of 0 always fits. */
 enum limiter_room { LIMITER_ROOM, LIMITER_KEYS_FULL, LIMITER_UNITS_FULL };
-enum limiter_room limiter_has_room(const struct limiter *limiter, uint32_t slot);
+struct assay {
+    uint64_t wait_ns; /* 0: fits its window; WINDOW_NEVER; else until it does if nothing is added */
+    enum limiter_room room; /* may one more acceptance be kept? */
+    uint32_t slot;          /* of the key; TABLE_NONE: it is new */
+};
+struct assay limiter_assay(const struct limiter *limiter, const struct candidate_charge *charge);
+static inline bool assay_fits(const struct assay *assay)
+{
+    return assay->wait_ns == 0 && assay->room == LIMITER_ROOM;
+}
 
-/* Enters `cost` ≥ 1 at `now_ns`, which is not before any earlier stamp. What counts of a cost above
- * the quota is the quota: nothing fits beside either. TOO_LARGE: the key's sum would pass 64 bits
- * (not when it fitted); NO_MEMORY. */
-MUST_USE enum status limiter_spend(struct limiter *limiter, uint64_t hash, struct slice key,
-                                   uint32_t hint, uint64_t cost, uint64_t now_ns);
+/* Enters a cost ≥ 1 at the time of the last limiter_expire. `slot` is what limiter_assay said
+ * since, or TABLE_NONE. What counts of a cost above the quota is the quota: nothing fits beside
+ * either. TOO_LARGE: the key's sum would pass 64 bits (not when it fitted); NO_MEMORY. */
+MUST_USE enum status limiter_spend(struct limiter *limiter, const struct candidate_charge *charge,
+                                   uint32_t slot);
 
-/* Drops what no longer counts of one key, so that a refusal does not walk over it again. Changes no
- * answer. */
-void limiter_trim(struct limiter *limiter, uint32_t slot, uint64_t now_ns);
+/* Drops what no longer counts of the charge's key, so that the next refusal need not walk over it.
+ * Changes no answer. */
+void limiter_trim(struct limiter *limiter, const struct candidate_charge *charge);
 
-/* The two steps of the prefetch. limiter_peek guesses the slot from the table alone and touches it;
- * limiter_touch reads the slot and touches the newest chunk. */
-uint32_t limiter_peek(const struct limiter *limiter, uint64_t hash);
-void limiter_touch(const struct limiter *limiter, uint32_t slot);
+/* The three steps of the prefetch, each of which needs what the one before has brought: the table's
+ * bucket, the slot (a guess from the table alone, kept as the charge's hint), the window. */
+void limiter_prefetch_bucket(const struct limiter *limiter, const struct candidate_charge *charge);
+void limiter_prefetch_slot(const struct limiter *limiter, struct candidate_charge *charge);
+void limiter_prefetch_window(const struct limiter *limiter, const struct candidate_charge *charge);
 
 #endif

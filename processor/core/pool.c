@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void pool_init(struct pool *pool)
 {
@@ -28,9 +29,12 @@ static enum status add_block(struct pool *pool)
         pool->block_capacity = capacity;
     }
     size_t bytes = sizeof(struct pool_cell) * POOL_BLOCK_CELLS;
-    struct pool_cell *block = aligned_alloc(POOL_CELL_BYTES, bytes);
+    struct pool_cell *block = aligned_alloc(bytes, bytes);
     if (block == NULL)
         return STATUS_NO_MEMORY;
+    /* Random access over many blocks misses the TLB; a small pool had better stay small. */
+    if (pool->block_count > 0)
+        (void)madvise(block, bytes, MADV_HUGEPAGE);
     pool->blocks[pool->block_count++] = block;
     return STATUS_OK;
 }

@@ -98,20 +98,22 @@ uint64_t state_policy_keys(const struct state *state, uint32_t policy)
 uint64_t state_policy_units(const struct state *state, uint32_t policy)
 {
     assert(policy < state->policies->count);
-    return state->limiters[policy].accepted.units;
+    return limiter_units(&state->limiters[policy]);
 }
 
 /* ---- changing ---- */
 
 /* What ended by `now_ns` is forgotten. A function of time alone, so it does not matter whether a
  * DECISION_TICK or the next recorded decision brings the time. */
-static void pass_time(struct state *state, uint64_t now_ns)
+static enum status pass_time(struct state *state, uint64_t now_ns)
 {
-    if (now_ns <= state->expired_ns)
-        return;
-    for (uint32_t i = 0; i < state->policies->count; i++)
-        limiter_expire(&state->limiters[i], now_ns);
+    for (uint32_t i = 0; i < state->policies->count; i++) {
+        enum status status = limiter_expire(&state->limiters[i], now_ns);
+        if (status != STATUS_OK)
+            return status;
+    }
     state->expired_ns = now_ns;
+    return STATUS_OK;
 }
 
 static enum status hello(struct state *state, const struct decision *decision)
@@ -128,22 +130,15 @@ static enum status hello(struct state *state, const struct decision *decision)
     return STATUS_OK;
 }
 
-static enum status spend(struct state *state, const struct candidate_charge *charge,
-                         uint64_t now_ns)
-{
-    struct limiter_key key;
-    limiter_key_init(&key, &charge->key);
-    return limiter_spend(&state->limiters[charge->policy], charge->hash, key.bytes,
-                         charge->slot_hint, charge->cost, now_ns);
-}
-
 static enum status accept(struct state *state, const struct decision *decision)
 {
     assert(decision->event_id == state->position.last_event_id + 1);
     for (uint32_t i = 0; i < decision->charge_count; i++) {
         if ((decision->spends & 1ULL << i) == 0)
             continue;
-        enum status status = spend(state, &decision->charges[i], decision->time_ns);
+        const struct candidate_charge *charge = &decision->charges[i];
+        enum status status =
+            limiter_spend(&state->limiters[charge->policy], charge, decision->slots[i]);
         if (status != STATUS_OK)
             return status;
     }
@@ -153,20 +148,12 @@ static enum status accept(struct state *state, const struct decision *decision)
     return STATUS_OK;
 }
 
-static void trim(struct state *state, const struct candidate_charge *charge, uint64_t now_ns)
-{
-    struct limiter *limiter = &state->limiters[charge->policy];
-    struct limiter_key key;
-    limiter_key_init(&key, &charge->key);
-    uint32_t slot = limiter_find(limiter, charge->hash, key.bytes, charge->slot_hint);
-    if (slot != LIMITER_SLOT_NONE)
-        limiter_trim(limiter, slot, now_ns);
-}
-
 static enum status refuse(struct state *state, const struct decision *decision)
 {
-    for (uint32_t i = 0; i < decision->charge_count; i++)
-        trim(state, &decision->charges[i], decision->time_ns);
+    for (uint32_t i = 0; i < decision->charge_count; i++) {
+        const struct candidate_charge *charge = &decision->charges[i];
+        limiter_trim(&state->limiters[charge->policy], charge);
+    }
     if (decision->sequence == 0)
         return STATUS_OK;
     return source_refuse(source_at(state, decision->source), decision->sequence, decision->count);
@@ -187,8 +174,7 @@ static enum status change(struct state *state, const struct decision *decision)
         state->position.last_rejection_id += decision->count;
         return STATUS_OK;
     case DECISION_POLICY:
-        window_fill_install(decision->fill, state);
-        return STATUS_OK;
+        return window_fill_install(decision->fill, state);
     }
     assert(!"a kind of decision that state_apply does not know");
     return STATUS_INVALID;
@@ -196,8 +182,12 @@ static enum status change(struct state *state, const struct decision *decision)
 
 enum status state_apply(struct state *state, const struct decision *decision)
 {
-    assert(decision->time_ns >= state->position.last_time_ns);
-    pass_time(state, decision->time_ns);
+    assert(decision->time_ns >= state->expired_ns);
+    if (decision->time_ns > state->expired_ns) {
+        enum status status = pass_time(state, decision->time_ns);
+        if (status != STATUS_OK)
+            return status;
+    }
     if (decision->kind != DECISION_TICK)
         state->position.last_time_ns = decision->time_ns;
     return change(state, decision);

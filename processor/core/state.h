@@ -102,6 +102,7 @@ struct decision {
     uint32_t charge_count;   /* ACCEPT: what is spent. REFUSE: what was asked for */
     uint32_t shadow_count;   /* reports of shadow policies that would have refused */
     const struct candidate_charge *charges; /* the candidate's, borrowed */
+    uint32_t slots[POLICIES_MAX];           /* ACCEPT: where the keys of the charges are now */
     struct shadow_report shadows[POLICIES_MAX];
     uint64_t spends; /* ACCEPT: bit i set: charge i is spent (a shadow charge that does not fit is
                         not) */

@@ -12,7 +12,7 @@ struct state {
     struct limiter limiters[POLICIES_MAX]; /* one per policy, in the order of the set */
     struct sources sources;
     struct position position;
-    uint64_t expired_ns; /* what ended by then is forgotten; ≥ position.last_time_ns */
+    uint64_t expired_ns; /* time of the last tick or decision: what ended by then is forgotten */
 };
 
 #endif

@@ -58,27 +58,37 @@ static bool is_burst(const struct chunk *chunk, uint32_t offset)
     return count >= 2 && offsets[count - 1] == offset && offsets[count - 2] == offset;
 }
 
-/* Adds to the newest chunk if the entry fits there. */
+static bool add_unit(struct chunk *chunk, uint32_t offset, uint64_t cost)
+{
+    if (cost != 1 || chunk->count == CHUNK_UNITS_MAX || is_burst(chunk, offset))
+        return false;
+    chunk->entries.unit_offsets[chunk->count++] = offset;
+    return true;
+}
+
+static bool add_weight(struct chunk *chunk, uint32_t offset, uint64_t cost)
+{
+    uint32_t count = chunk->count;
+    if (count > chunk->first && chunk->entries.weighted.offsets[count - 1] == offset) {
+        chunk->entries.weighted.costs[count - 1] += cost;
+        return true;
+    }
+    if (count == CHUNK_WEIGHTED_MAX)
+        return false;
+    chunk->entries.weighted.offsets[count] = offset;
+    chunk->entries.weighted.costs[count] = cost;
+    chunk->count++;
+    return true;
+}
+
+/* False when the entry does not fit this chunk. */
 static bool chunk_add(struct chunk *chunk, uint64_t stamp_ns, uint64_t cost)
 {
-    if (stamp_ns - chunk->base_ns > UINT32_MAX)
+    uint64_t offset = stamp_ns - chunk->base_ns;
+    if (offset > UINT32_MAX)
         return false;
-    uint32_t offset = (uint32_t)(stamp_ns - chunk->base_ns);
-    if (chunk->kind == CHUNK_UNITS) {
-        if (cost != 1 || chunk->count == CHUNK_UNITS_MAX || is_burst(chunk, offset))
-            return false;
-        chunk->entries.unit_offsets[chunk->count++] = offset;
-        return true;
-    }
-    if (chunk->count > chunk->first && offset_of(chunk, chunk->count - 1u) == offset) {
-        chunk->entries.weighted.costs[chunk->count - 1] += cost;
-        return true;
-    }
-    if (chunk->count == CHUNK_WEIGHTED_MAX)
-        return false;
-    chunk->entries.weighted.offsets[chunk->count] = offset;
-    chunk->entries.weighted.costs[chunk->count++] = cost;
-    return true;
+    return chunk->kind == CHUNK_UNITS ? add_unit(chunk, (uint32_t)offset, cost)
+                                      : add_weight(chunk, (uint32_t)offset, cost);
 }
 
 /* Weighted after a burst or a weight, since more of the kind is likely; units else. */
@@ -86,17 +96,18 @@ static enum chunk_kind kind_after(const struct chunk *tail, uint64_t stamp_ns, u
 {
     if (cost != 1)
         return CHUNK_WEIGHTED;
-    if (tail == NULL || tail->count == 0)
+    if (tail == NULL)
         return CHUNK_UNITS;
     uint32_t last = tail->count - 1u;
     bool heavy = cost_of(tail, last) > 1 || stamp_of(tail, last) == stamp_ns;
     return heavy ? CHUNK_WEIGHTED : CHUNK_UNITS;
 }
 
-static enum status start_chunk(struct window *window, struct pool *pool, uint64_t stamp_ns,
-                               uint64_t cost)
+/* Appends a chunk with this one entry. */
+static enum status append_chunk(struct window *window, struct pool *pool, uint64_t stamp_ns,
+                                uint64_t cost)
 {
-    const struct chunk *tail = window->tail == POOL_NONE ? NULL : chunk_at(pool, window->tail);
+    struct chunk *tail = window->tail == POOL_NONE ? NULL : chunk_at(pool, window->tail);
     enum chunk_kind kind = kind_after(tail, stamp_ns, cost);
     uint32_t index;
     enum status status = pool_take(pool, &index);
@@ -105,13 +116,19 @@ static enum status start_chunk(struct window *window, struct pool *pool, uint64_
     struct chunk *chunk = chunk_at(pool, index);
     chunk->next = POOL_NONE;
     chunk->kind = (uint8_t)kind;
-    chunk->count = 0;
+    chunk->count = 1;
     chunk->first = 0;
     chunk->base_ns = stamp_ns;
-    if (window->tail == POOL_NONE)
+    if (kind == CHUNK_UNITS) {
+        chunk->entries.unit_offsets[0] = 0;
+    } else {
+        chunk->entries.weighted.offsets[0] = 0;
+        chunk->entries.weighted.costs[0] = cost;
+    }
+    if (tail == NULL)
         window->head = index;
     else
-        chunk_at(pool, window->tail)->next = index;
+        tail->next = index;
     window->tail = index;
     return STATUS_OK;
 }
@@ -123,12 +140,9 @@ enum status window_add(struct window *window, struct pool *pool, uint64_t stamp_
         return STATUS_TOO_LARGE;
     if (window->tail == POOL_NONE || !chunk_add(chunk_at(pool, window->tail), stamp_ns, cost)) {
         window_trim(window, pool, stamp_ns, length_ns);
-        enum status status = start_chunk(window, pool, stamp_ns, cost);
+        enum status status = append_chunk(window, pool, stamp_ns, cost);
         if (status != STATUS_OK)
             return status;
-        bool added = chunk_add(chunk_at(pool, window->tail), stamp_ns, cost);
-        assert(added); /* a new chunk has room */
-        (void)added;
     }
     window->units += cost;
     return STATUS_OK;
@@ -168,12 +182,10 @@ void window_clear(struct window *window, struct pool *pool)
 
 /* ---- reading ---- */
 
-uint64_t window_wait_ns(const struct window *window, const struct pool *pool, uint64_t room,
-                        uint64_t now_ns, uint64_t length_ns)
+uint64_t window_wait_walk_ns(const struct window *window, const struct pool *pool, uint64_t room,
+                             uint64_t now_ns, uint64_t length_ns)
 {
     uint64_t left = window->units; /* what is behind the entries passed so far */
-    if (left <= room)
-        return 0;
     for (uint32_t index = window->head; index != POOL_NONE; index = chunk_at(pool, index)->next) {
         const struct chunk *chunk = chunk_at(pool, index);
         for (uint32_t i = chunk->first; i < chunk->count; i++) {

@@ -44,11 +44,6 @@ void window_trim(struct window *window, struct pool *pool, uint64_t now_ns, uint
 /* Gives all chunks back. */
 void window_clear(struct window *window, struct pool *pool);
 
-/* How long until the sum of what counts is at most `room` if nothing is added: 0 when it is now.
- * Walks from the oldest entry only as far as it must. */
-uint64_t window_wait_ns(const struct window *window, const struct pool *pool, uint64_t room,
-                        uint64_t now_ns, uint64_t length_ns);
-
 /* The newest stamp; the list must not be empty. */
 uint64_t window_newest_ns(const struct window *window, const struct pool *pool);
 
@@ -60,6 +55,19 @@ void window_prefetch(const struct window *window, const struct pool *pool);
 static inline bool window_expired(uint64_t stamp_ns, uint64_t now_ns, uint64_t length_ns)
 {
     return now_ns - stamp_ns >= length_ns;
+}
+
+/* window_wait_ns where units > room: walks from the oldest entry as far as it must. */
+uint64_t window_wait_walk_ns(const struct window *window, const struct pool *pool, uint64_t room,
+                             uint64_t now_ns, uint64_t length_ns);
+
+/* How long until the sum of what counts is at most `room` if nothing is added: 0 when it is now. */
+static inline uint64_t window_wait_ns(const struct window *window, const struct pool *pool,
+                                      uint64_t room, uint64_t now_ns, uint64_t length_ns)
+{
+    if (window->units <= room)
+        return 0; /* what no longer counts is in `units` too, so this is safe and mostly enough */
+    return window_wait_walk_ns(window, pool, room, now_ns, length_ns);
 }
 
 #endif

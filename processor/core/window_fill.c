@@ -80,25 +80,22 @@ static enum status too_many(const struct policy *policy, enum limiter_room room,
                       (unsigned long long)(keys ? policy->keys_max : policy->units_max));
 }
 
-static enum status add_to_policy(struct window_fill *fill, uint32_t i, const struct charge *charge,
+static enum status add_to_policy(struct window_fill *fill, uint32_t i, const struct charge *spends,
                                  uint64_t stamp_ns, struct detail *ret_detail)
 {
     const struct policy *policy = &fill->policies->items[i];
     struct limiter *limiter = &fill->limiters[i];
-    struct limiter_key key;
-    limiter_key_init(&key, &charge->key);
-    uint64_t hash = hash_keyed(&fill->seed, key.bytes.data, key.bytes.size);
-    limiter_expire(limiter, stamp_ns);
-    uint32_t slot = limiter_find(limiter, hash, key.bytes, LIMITER_SLOT_NONE);
-    enum limiter_room room = limiter_has_room(limiter, slot);
-    if (policy->mode == POLICY_SHADOW) {
-        bool fits = limiter_wait_ns(limiter, slot, charge->cost, stamp_ns) == 0;
-        if (!fits || room != LIMITER_ROOM)
-            return STATUS_OK;
-    } else if (room != LIMITER_ROOM) {
-        return too_many(policy, room, ret_detail);
-    }
-    enum status status = limiter_spend(limiter, hash, key.bytes, slot, charge->cost, stamp_ns);
+    struct candidate_charge charge;
+    limiter_charge_init(&charge, &fill->seed, i, spends);
+    enum status status = limiter_expire(limiter, stamp_ns);
+    if (status != STATUS_OK)
+        return detail_set(ret_detail, status, "policy %s: %s", policy->name, status_text(status));
+    struct assay assay = limiter_assay(limiter, &charge);
+    if (policy->mode == POLICY_SHADOW && !assay_fits(&assay))
+        return STATUS_OK;
+    if (assay.room != LIMITER_ROOM)
+        return too_many(policy, assay.room, ret_detail);
+    status = limiter_spend(limiter, &charge, assay.slot);
     if (status != STATUS_OK)
         return detail_set(ret_detail, status, "policy %s: %s", policy->name,
                           status == STATUS_TOO_LARGE ? "the costs in the log pass 64 bits"
@@ -137,15 +134,28 @@ void window_fill_decide(struct window_fill *fill, uint64_t now_ns, struct decisi
     ret_decision->policies = fill->policies;
 }
 
-void window_fill_install(struct window_fill *fill, struct state *state)
+static enum status expire_filled(struct window_fill *fill, uint64_t now_ns)
 {
+    for (uint32_t i = 0; i < fill->policies->count; i++) {
+        enum status status = STATUS_OK;
+        if (fill->carried_from[i] == POLICY_NONE)
+            status = limiter_expire(&fill->limiters[i], now_ns);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status window_fill_install(struct window_fill *fill, struct state *state)
+{
+    enum status status = expire_filled(fill, state->expired_ns);
+    if (status != STATUS_OK)
+        return status;
     assert(fill->next_event_id == 0 || fill->next_event_id == state->position.last_event_id + 1);
     for (uint32_t i = 0; i < fill->policies->count; i++) {
         uint32_t from = fill->carried_from[i];
-        if (from == POLICY_NONE) {
-            limiter_expire(&fill->limiters[i], state->expired_ns);
+        if (from == POLICY_NONE)
             continue;
-        }
         assert(policy_equal(&state->policies->items[from], &fill->policies->items[i]));
         struct limiter carried = state->limiters[from];
         state->limiters[from] = fill->limiters[i];
@@ -160,4 +170,5 @@ void window_fill_install(struct window_fill *fill, struct state *state)
     state->policies = fill->policies;
     fill->policies = old;
     window_fill_destroy(&fill);
+    return STATUS_OK;
 }

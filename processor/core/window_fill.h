@@ -46,7 +46,7 @@ uint64_t window_fill_next_event_id(const struct window_fill *fill);
  * prepared before it are void. */
 void window_fill_decide(struct window_fill *fill, uint64_t now_ns, struct decision *ret_decision);
 
-/* For state_apply: puts policies and windows into the state and destroys the fill. */
-void window_fill_install(struct window_fill *fill, struct state *state);
+/* For state_apply: puts policies and windows into the state and destroys the fill. NO_MEMORY. */
+MUST_USE enum status window_fill_install(struct window_fill *fill, struct state *state);
 
 #endif
