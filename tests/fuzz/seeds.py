@@ -13,6 +13,10 @@ RICH = event(
 )
 SEEDS = {
     "submission": [submission("s", 1, 1, [event(), RICH]), submission("tills/1", 2**40, 0, [RICH] * 3)],
+    "event": [
+        pack(event()), pack(RICH), pack(event(subject="b.c.d", data=RICH[4])),
+        pack(event(data={f"key {i}": [i] * i for i in range(20)})),
+    ],
     "request": [
         pack([1, "hello", "s"]), pack([1, "replay", "accepted", 1, 10]), pack([1, "seek", "rejected", 2**60]),
         pack([1, "status"]), pack([1, "policy", "set", "text"]), pack([1, "explain", "p", 7, 2**60]),
