@@ -1,8 +1,10 @@
 #include "common/base/hash.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <isa-l/crc.h>
@@ -10,6 +12,7 @@
 #include <xxhash.h>
 
 static_assert(HASH_SEED_BYTES == crypto_shorthash_KEYBYTES, "SipHash-2-4 takes this seed");
+static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "and gives so many bytes");
 
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
 {
@@ -35,12 +38,11 @@ void hash_seed_random(struct hash_seed *ret_seed)
 uint64_t hash_keyed(const struct hash_seed *seed, const void *bytes, size_t size)
 {
     static const uint8_t nothing;
-    uint8_t out[crypto_shorthash_BYTES];
+    uint8_t out[sizeof(uint64_t)];
     crypto_shorthash(out, size > 0 ? bytes : &nothing, size, seed->bytes);
-    uint64_t hash = 0;
-    for (unsigned i = 0; i < sizeof out; i++)
-        hash |= (uint64_t)out[i] << (8 * i);
-    return hash;
+    uint64_t hash;
+    memcpy(&hash, out, sizeof hash);
+    return le64toh(hash);
 }
 
 void digest_add(struct digest *digest, const void *bytes, size_t size)

@@ -45,6 +45,18 @@ void table_prefetch(const struct table *table, uint64_t hash)
         __builtin_prefetch(&table->buckets[tag_of(hash) & (table->bucket_count - 1)]);
 }
 
+uint32_t table_guess(const struct table *table, uint64_t hash)
+{
+    if (table->count == 0)
+        return TABLE_NONE;
+    uint32_t mask = table->bucket_count - 1;
+    uint32_t tag = tag_of(hash);
+    uint32_t i = tag & mask;
+    while (table->buckets[i].slot != TABLE_NONE && table->buckets[i].tag != tag)
+        i = (i + 1) & mask;
+    return table->buckets[i].slot;
+}
+
 static void place(struct table_bucket *buckets, uint32_t mask, struct table_bucket entry)
 {
     uint32_t i = entry.tag & mask;

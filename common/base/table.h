@@ -38,6 +38,9 @@ uint32_t table_find(const struct table *table, uint64_t hash, struct slice key,
                     table_equal_fn *equal, const void *owner);
 /* Brings the bucket of `hash` towards the cache. */
 void table_prefetch(const struct table *table, uint64_t hash);
+/* A slot whose key may have this hash, without comparing keys: the one to bring towards the cache
+ * next. TABLE_NONE if there is surely none. */
+uint32_t table_guess(const struct table *table, uint64_t hash);
 /* Enters a key that table_find did not find. FULL above slots_max, NO_MEMORY. */
 MUST_USE enum status table_insert(struct table *table, uint64_t hash, uint32_t slot);
 /* Takes out the entry of `slot`, which must be there. */

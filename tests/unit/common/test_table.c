@@ -66,6 +66,9 @@ static void agree_with_the_model(struct rng *rng, unsigned hash_bits, uint32_t k
         assert_int_equal(table.count, model.count);
         uint32_t other = (uint32_t)rng_below(rng, keys);
         assert_int_equal(find(&table, &model, other), model.in[other] ? other : TABLE_NONE);
+        uint32_t guess = table_guess(&table, model.hashes[other]);
+        assert_true(guess == TABLE_NONE ? !model.in[other]
+                                        : model.hashes[guess] == model.hashes[other]);
     }
     for (uint32_t i = 0; i < keys; i++)
         assert_int_equal(find(&table, &model, i), model.in[i] ? i : TABLE_NONE);
