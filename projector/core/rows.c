@@ -11,20 +11,21 @@
 
 enum {
     KEY_CHUNK_BYTES = 256 * 1024,
+    INLINE_KEY_BYTES = 36, /* most keys; with the rest of the head 48 */
     ROWS_FIRST = 64,
     /* one row as MessagePack, with the view's name and headers; a value may double as text */
     ROW_ITEM_BYTES_MAX = ROW_KEY_BYTES_MAX + 2 * ROW_VALUE_BYTES_MAX + 256,
 };
 
-/* Head of one row; the view's value follows it. */
+/* Head of one row; the view's value follows it. What an event touches lies close together. */
 struct row {
-    const uint8_t *key;
-    uint32_t key_bytes;
-    uint32_t marked;            /* changed since the digest was last brought up */
-    struct digest contribution; /* what the digest holds of this row */
+    uint16_t key_bytes;
+    bool marked;                          /* changed since the digest was last brought up */
+    uint8_t inline_key[INLINE_KEY_BYTES]; /* the key, if it fits */
+    const uint8_t *long_key;              /* else: in a chunk */
 };
 
-/* Keys never move, so they lie in chunks one after another. */
+/* Long keys never move; they lie in chunks one after another. */
 struct key_chunk {
     struct key_chunk *before;
     size_t used;
@@ -38,10 +39,11 @@ struct rows {
     uint8_t *rows;      /* count × row_bytes */
     size_t row_bytes;   /* head and value, a multiple of 8 */
     uint32_t count, capacity;
-    struct key_chunk *keys; /* the newest chunk */
+    struct key_chunk *keys; /* the newest chunk of long keys */
     uint64_t left_out;
-    struct digest digest; /* of the rows that are not marked */
-    uint32_t *marked;     /* places of those that are; room for `capacity` */
+    struct digest digest;         /* of all rows; of the marked ones as they were before */
+    struct digest *contributions; /* what the digest holds of each; room for `capacity` */
+    uint32_t *marked;             /* places of the rows that changed since; likewise */
     uint32_t marked_count;
     uint32_t *order;      /* places in sorted order */
     uint32_t order_count; /* rows that came later are not in it yet */
@@ -77,6 +79,7 @@ void rows_destroy(struct rows **rows)
         old->keys = chunk->before;
         free(chunk);
     }
+    free(old->contributions);
     free(old->marked);
     free(old->order);
     buffer_fini(&old->item);
@@ -104,7 +107,8 @@ static struct row *row_of(const struct rows *rows, uint32_t place)
 static struct slice key_of(const struct rows *rows, uint32_t place)
 {
     const struct row *row = row_of(rows, place);
-    return (struct slice){row->key, row->key_bytes};
+    bool is_inline = row->key_bytes <= INLINE_KEY_BYTES;
+    return (struct slice){is_inline ? row->inline_key : row->long_key, row->key_bytes};
 }
 
 static bool key_equal(const void *owner, uint32_t slot, struct slice key)
@@ -117,12 +121,22 @@ uint64_t rows_hash(const struct rows *rows, struct slice key)
     return hash_keyed(&rows->seed, key.data, key.size);
 }
 
-void rows_prefetch(const struct rows *rows, uint64_t hash)
+void rows_prefetch_place(const struct rows *rows, uint64_t hash)
 {
     table_prefetch(&rows->table, hash);
 }
 
-/* Room for one more row, and for its mark. */
+void rows_prefetch_row(const struct rows *rows, uint64_t hash)
+{
+    uint32_t place = table_guess(&rows->table, hash);
+    if (place == TABLE_NONE)
+        return;
+    const uint8_t *row = rows->rows + place * rows->row_bytes;
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + rows->row_bytes - 1);
+}
+
+/* Room for one more row, its mark and its part of the digest. */
 static enum status rows_reserve(struct rows *rows)
 {
     if (rows->count < rows->capacity)
@@ -136,17 +150,26 @@ static enum status rows_reserve(struct rows *rows)
     if (marked == NULL)
         return STATUS_NO_MEMORY;
     rows->marked = marked;
+    struct digest *contributions = realloc(rows->contributions, capacity * sizeof *contributions);
+    if (contributions == NULL)
+        return STATUS_NO_MEMORY;
+    rows->contributions = contributions;
     rows->capacity = capacity;
     return STATUS_OK;
 }
 
-/* A copy of the key that stays; NULL when out of memory. */
-static const uint8_t *key_keep(struct rows *rows, struct slice key)
+/* Copies the key to where it stays. */
+static enum status key_keep(struct rows *rows, struct row *row, struct slice key)
 {
+    row->key_bytes = (uint16_t)key.size;
+    if (key.size <= INLINE_KEY_BYTES) {
+        memcpy(row->inline_key, key.data, key.size);
+        return STATUS_OK;
+    }
     if (rows->keys == NULL || KEY_CHUNK_BYTES - rows->keys->used < key.size) {
         struct key_chunk *chunk = malloc(sizeof *chunk);
         if (chunk == NULL)
-            return NULL;
+            return STATUS_NO_MEMORY;
         chunk->before = rows->keys;
         chunk->used = 0;
         rows->keys = chunk;
@@ -154,7 +177,8 @@ static const uint8_t *key_keep(struct rows *rows, struct slice key)
     uint8_t *copy = rows->keys->bytes + rows->keys->used;
     memcpy(copy, key.data, key.size);
     rows->keys->used += key.size;
-    return copy;
+    row->long_key = copy;
+    return STATUS_OK;
 }
 
 /* The place of a new row with this key, or TABLE_NONE. */
@@ -162,14 +186,15 @@ static uint32_t row_enter(struct rows *rows, uint64_t hash, struct slice key)
 {
     if (rows->count >= rows->table.slots_max || rows_reserve(rows) != STATUS_OK)
         return TABLE_NONE;
-    const uint8_t *copy = key_keep(rows, key);
-    if (copy == NULL || table_insert(&rows->table, hash, rows->count) != STATUS_OK)
-        return TABLE_NONE;
-    struct row *row = row_of(rows, rows->count);
+    uint32_t place = rows->count;
+    struct row *row = row_of(rows, place);
     memset(row, 0, rows->row_bytes);
-    row->key = copy;
-    row->key_bytes = (uint32_t)key.size;
-    return rows->count++;
+    rows->contributions[place] = (struct digest){0};
+    if (key_keep(rows, row, key) != STATUS_OK ||
+        table_insert(&rows->table, hash, place) != STATUS_OK)
+        return TABLE_NONE;
+    rows->count++;
+    return place;
 }
 
 void *rows_at(struct rows *rows, uint64_t hash, struct slice key)
@@ -183,8 +208,8 @@ void *rows_at(struct rows *rows, uint64_t hash, struct slice key)
         return NULL;
     }
     struct row *row = row_of(rows, place);
-    if (row->marked == 0) {
-        row->marked = 1;
+    if (!row->marked) {
+        row->marked = true;
         rows->marked[rows->marked_count++] = place;
     }
     return row + 1;
@@ -229,11 +254,12 @@ static struct digest row_contribution(struct rows *rows, uint32_t place)
 struct digest rows_digest(struct rows *rows)
 {
     for (uint32_t i = 0; i < rows->marked_count; i++) {
-        struct row *row = row_of(rows, rows->marked[i]);
-        digest_minus(&rows->digest, &row->contribution);
-        row->contribution = row_contribution(rows, rows->marked[i]);
-        digest_plus(&rows->digest, &row->contribution);
-        row->marked = 0;
+        uint32_t place = rows->marked[i];
+        struct digest *contribution = &rows->contributions[place];
+        digest_minus(&rows->digest, contribution);
+        *contribution = row_contribution(rows, place);
+        digest_plus(&rows->digest, contribution);
+        row_of(rows, place)->marked = false;
     }
     rows->marked_count = 0;
     return rows->digest;

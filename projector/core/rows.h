@@ -32,9 +32,12 @@ uint32_t rows_count(const struct rows *rows);
 /* How often rows_at found no room for a new key. */
 uint64_t rows_left_out(const struct rows *rows);
 
-/* The three steps to a row, so that a group of keys can be on its way to the cache at once. */
+/* The steps to a row, so that a group of keys can be on its way to the cache at once. */
 uint64_t rows_hash(const struct rows *rows, struct slice key);
-void rows_prefetch(const struct rows *rows, uint64_t hash);
+/* Brings the place of the hash towards the cache; then, once that is there, the row itself. Both
+ * may be left out. */
+void rows_prefetch_place(const struct rows *rows, uint64_t hash);
+void rows_prefetch_row(const struct rows *rows, uint64_t hash);
 /* The value of the row with this key (≤ ROW_KEY_BYTES_MAX, the shortest MessagePack), zeroed if the
  * row is new; the caller is about to change it. NULL when there is no room (counted). Valid until
  * the next rows_at. */

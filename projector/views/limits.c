@@ -52,7 +52,7 @@ static void place_set(struct place *place, const struct rows *rows, struct slice
     place->key_bytes = (uint32_t)(at - place->key);
     assert(place->key_bytes <= KEY_BYTES_MAX);
     place->hash = rows_hash(rows, (struct slice){place->key, place->key_bytes});
-    rows_prefetch(rows, place->hash);
+    rows_prefetch_place(rows, place->hash);
 }
 
 static struct value *place_value(const struct place *place, struct rows *rows)
@@ -77,6 +77,9 @@ static void charge_policy(struct rows *rows, const struct policy *policy,
         if (charge.cost > 0)
             place_set(&places[i], rows, name, &charge.key);
     }
+    for (uint32_t i = 0; i < count; i++)
+        if (places[i].cost > 0)
+            rows_prefetch_row(rows, places[i].hash);
     for (uint32_t i = 0; i < count; i++) {
         struct value *value = places[i].cost > 0 ? place_value(&places[i], rows) : NULL;
         if (value != NULL)
