@@ -138,14 +138,14 @@ enum status lines_skip(struct lines *lines, const struct upload_prefix *prefix,
             if (status != STATUS_OK)
                 return status;
             if (lines->ended)
-                return detail_set(ret_detail, STATUS_BAD_INPUT, "it is shorter than before");
+                return detail_set(ret_detail, STATUS_BAD_INPUT, "it became shorter");
         }
         uint64_t left = prefix->bytes - lines->taken.bytes;
         size_t there = lines->end - lines->start;
         take(lines, left < there ? (size_t)left : there);
     }
     if (lines_taken(lines).hash != prefix->hash)
-        return detail_set(ret_detail, STATUS_BAD_INPUT, "its beginning has changed");
+        return detail_set(ret_detail, STATUS_BAD_INPUT, "its beginning changed");
     lines->taken.lines = prefix->lines;
     return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
+#include "common/base/logger.h"
 #include "common/event/codec.h"
 #include "common/event/event.h"
 #include "common/wire/socket.h"
@@ -14,6 +15,7 @@ enum {
     ACK_HIGH_WATER_MARK = 100000, /* messages */
     REQUEST_HIGH_WATER_MARK = 16, /* messages */
     REQUEST_REPEAT_MS = 1000,
+    ATTEMPTS_TO_SAY = 2,
     STOPPING_WAIT_MS_MAX = 100, /* so that a second signal is noticed */
     REPLY_BYTES_MAX = 4 * 1024 * 1024,
     REQUEST_BYTES_MAX = 1024,
@@ -166,7 +168,9 @@ static enum status ask(struct link *link, struct slice request, struct slice *re
                        struct detail *ret_detail)
 {
     uint64_t limit_ns = clock_boot_ns() + LINK_HELLO_NS_MAX;
-    for (;;) {
+    for (unsigned attempt = 0;; attempt++) {
+        if (attempt == ATTEMPTS_TO_SAY)
+            log_info("waiting for the processor", "control=%s", link->endpoints.control);
         enum status status = send_request(link, request);
         if (status == STATUS_OK)
             status = await_reply(link, ret_reply);

@@ -73,7 +73,7 @@ enum status outbox_new(const struct outbox_options *options, struct outbox **ret
     outbox->hole_resent_at = UINT64_MAX;
     outbox->gap_resent_at = UINT64_MAX;
     outbox->deadline_ns = OUTBOX_NEVER;
-    outbox->quiet_ns = OUTBOX_QUIET_NS_MIN;
+    outbox->quiet_ns = OUTBOX_QUIET_NS_FIRST;
     rng_init(&outbox->rng, options->seed);
     *ret_outbox = outbox;
     return STATUS_OK;

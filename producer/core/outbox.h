@@ -22,10 +22,13 @@ enum {
     OUTBOX_EVENTS_MAX = 65536, /* as many verdicts as the processor remembers per source */
     OUTBOX_BYTES_MAX = 32 * 1024 * 1024,
 };
-/* Nothing heard for this long: send again from the first unacknowledged; doubles each time. */
-#define OUTBOX_QUIET_NS_MIN 250000000ULL
-#define OUTBOX_QUIET_NS_MAX 5000000000ULL
-#define OUTBOX_NEVER        UINT64_MAX
+/* Nothing heard for this long: send again from the first unacknowledged; doubles each time. Before
+ * the first verdict it is short: a subscription that reaches the processor after the first event
+ * misses its ack. */
+#define OUTBOX_QUIET_NS_FIRST 25000000ULL
+#define OUTBOX_QUIET_NS_MIN   250000000ULL
+#define OUTBOX_QUIET_NS_MAX   5000000000ULL
+#define OUTBOX_NEVER          UINT64_MAX
 
 struct outbox; /* opaque */
 

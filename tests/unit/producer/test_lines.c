@@ -1,3 +1,5 @@
+#include "producer/lines.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +12,6 @@
 #include <cmocka.h>
 
 #include "common/event/json.h"
-#include "producer/lines.h"
 
 /* A file with these bytes; the caller removes it. */
 static void write_file(char path[32], const void *bytes, size_t size)

@@ -1,3 +1,5 @@
+#include "producer/core/outbox.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +13,6 @@
 #include "common/base/rng.h"
 #include "common/event/codec.h"
 #include "common/wire/submission.h"
-#include "producer/core/outbox.h"
 
 #define SOURCE "shop"
 #define EPOCH  7
@@ -458,9 +459,9 @@ static void waits_longer_each_quiet_time_and_starts_afresh_with_a_verdict(void *
     add_submission(outbox, 5);
     add_submission(outbox, 5);
     uint64_t now_ns = 1000 * MS;
-    uint64_t expected_ns = OUTBOX_QUIET_NS_MIN;
+    uint64_t expected_ns = OUTBOX_QUIET_NS_FIRST;
     send_all(outbox, now_ns);
-    for (unsigned round = 0; round < 8; round++) {
+    for (unsigned round = 0; round < 12; round++) {
         uint64_t wait_ns = outbox_deadline_ns(outbox) - now_ns;
         assert_in_range(wait_ns, expected_ns / 4 * 3, expected_ns / 4 * 5);
         assert_false(outbox_timer(outbox, outbox_deadline_ns(outbox) - 1));
@@ -491,13 +492,13 @@ static void does_not_wait_longer_while_nothing_can_be_sent(void **state)
         now_ns = outbox_deadline_ns(outbox);
         assert_true(outbox_timer(outbox, now_ns));
     }
-    assert_true(outbox_deadline_ns(outbox) - now_ns <= 2 * OUTBOX_QUIET_NS_MIN / 4 * 5);
+    assert_true(outbox_deadline_ns(outbox) - now_ns <= 2 * OUTBOX_QUIET_NS_FIRST / 4 * 5);
     outbox_destroy(&outbox);
 }
 
 /* --- against a model of a processor behind a network that loses, doubles and mixes up --- */
 
-enum { FLIGHT_MAX = 256, MODEL_EVENTS_MAX = 20000 };
+enum { FLIGHT_MAX = 256, WINDOWS_MAX = 10 };
 
 struct flight {
     struct buffer items[FLIGHT_MAX];
@@ -650,10 +651,11 @@ static void run_model(uint64_t seed)
 {
     struct model m = {.total = 1};
     rng_init(&m.rng, seed);
-    m.total += rng_below(&m.rng, MODEL_EVENTS_MAX);
+    uint32_t window = 1 + (uint32_t)rng_below(&m.rng, 2000);
+    size_t bytes_max = 5000 + (size_t)rng_below(&m.rng, 100000);
+    m.total += rng_below(&m.rng, (uint64_t)window * WINDOWS_MAX);
     m.loss = (unsigned)rng_below(&m.rng, 50);
-    m.outbox = new_outbox(0, 1 + (uint32_t)rng_below(&m.rng, 2000),
-                          1000 + (size_t)rng_below(&m.rng, 100000));
+    m.outbox = new_outbox(0, window, bytes_max);
     uint64_t now_ns = 0;
     while (outbox_acknowledged(m.outbox) < m.total) {
         now_ns += rng_below(&m.rng, 20 * MS);

@@ -1,3 +1,5 @@
+#include "producer/core/upload.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -5,8 +7,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include "producer/core/upload.h"
 
 /* The layout that records on users' disks have. */
 static const char golden[] = "weir-upload 1\n"

@@ -1,3 +1,5 @@
+#include "producer/upload_file.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +11,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#include "producer/upload_file.h"
 
 static char home[64];
 static const struct log_id log_a = {{1}};

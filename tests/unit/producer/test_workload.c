@@ -1,3 +1,5 @@
+#include "producer/core/workload.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +12,6 @@
 #include "common/base/buffer.h"
 #include "common/base/hash.h"
 #include "common/event/event.h"
-#include "producer/core/workload.h"
 
 #define TIME_NS 1767323045000000006ULL /* 2026-01-02T03:04:05.000000006Z */
 
