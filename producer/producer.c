@@ -16,10 +16,10 @@
 enum {
     ACKS_PER_TURN_MAX = 4096,
     WAIT_MS_MAX = 1000,
-    QUIET_ROUNDS_TO_SAY = 4, /* about 4 s without a verdict */
 };
 /* Beyond any sequence that a source reaches; keeps sums of sequences inside 64 bits. */
-#define SEQUENCE_MAX (UINT64_MAX / 2)
+#define SEQUENCE_MAX    (UINT64_MAX / 2)
+#define QUIET_NS_TO_SAY (3 * NS_PER_S)
 
 struct producer {
     struct link *link;
@@ -27,10 +27,11 @@ struct producer {
     uint32_t count;
     struct table by_source; /* slot: index into outboxes */
     struct hash_seed seed;
-    size_t bytes;        /* held by all outboxes */
-    uint32_t next_first; /* whose turn it is to push first */
-    bool blocked;        /* the ingest queue was full */
-    bool said_waiting;   /* the user knows that no verdicts come */
+    size_t bytes;            /* held by all outboxes */
+    uint32_t next_first;     /* whose turn it is to push first */
+    bool blocked;            /* the ingest queue was full */
+    uint64_t quiet_since_ns; /* 0: verdicts come */
+    bool said_waiting;       /* the user knows that no verdicts come */
 };
 
 enum status producer_open(const struct endpoint_options *options, struct producer **ret_producer,
@@ -202,6 +203,14 @@ static enum status push_all(struct producer *producer, uint64_t now_ns)
     return STATUS_OK;
 }
 
+static void hear_verdicts(struct producer *producer)
+{
+    if (producer->said_waiting)
+        log_info("verdicts come again", NULL);
+    producer->said_waiting = false;
+    producer->quiet_since_ns = 0;
+}
+
 static enum status take_ack(struct producer *producer, const struct ack *ack, uint64_t now_ns,
                             struct detail *ret_detail)
 {
@@ -221,9 +230,7 @@ static enum status take_ack(struct producer *producer, const struct ack *ack, ui
         break;
     case OUTBOX_ADVANCED:
         producer->bytes -= before - outbox_bytes(outbox);
-        if (producer->said_waiting)
-            log_info("verdicts come again", NULL);
-        producer->said_waiting = false;
+        hear_verdicts(producer);
         break;
     case OUTBOX_FENCED:
         return detail_set(ret_detail, STATUS_FENCED, "another producer took over source '%.*s'",
@@ -251,13 +258,16 @@ static enum status take_acks(struct producer *producer, uint64_t now_ns, struct 
     return STATUS_OK;
 }
 
-static void say_waiting(struct producer *producer, const struct outbox *outbox)
+/* A source has been quiet for so long that its events were sent again. */
+static void say_waiting(struct producer *producer, const struct outbox *outbox, uint64_t now_ns)
 {
     struct slice source = outbox_source(outbox);
     const char *name = (const char *)source.data;
     unsigned long long from = outbox_acknowledged(outbox) + 1;
     log_debug("quiet: sending again", "source=%.*s from=%llu", (int)source.size, name, from);
-    if (outbox_quiet_rounds(outbox) < QUIET_ROUNDS_TO_SAY || producer->said_waiting)
+    if (producer->quiet_since_ns == 0)
+        producer->quiet_since_ns = now_ns;
+    if (now_ns - producer->quiet_since_ns < QUIET_NS_TO_SAY || producer->said_waiting)
         return;
     producer->said_waiting = true;
     log_warn("no verdicts come: waiting for the processor", "source=%.*s from=%llu",
@@ -271,7 +281,7 @@ static uint64_t run_timers(struct producer *producer, uint64_t now_ns)
     for (uint32_t i = 0; i < producer->count; i++) {
         struct outbox *outbox = producer->outboxes[i];
         if (outbox_timer(outbox, now_ns))
-            say_waiting(producer, outbox);
+            say_waiting(producer, outbox, now_ns);
         uint64_t deadline_ns = outbox_deadline_ns(outbox);
         if (deadline_ns < earliest_ns)
             earliest_ns = deadline_ns;

@@ -44,7 +44,7 @@ struct outbox {
     uint64_t gap_resent_at;  /* last_sequence of the gap that we last went back for */
     uint64_t deadline_ns;    /* OUTBOX_NEVER: nothing is awaited */
     uint64_t quiet_ns;       /* the present back-off */
-    uint32_t quiet_rounds;   /* in a row, since the last sign of progress */
+    uint32_t asked_in_vain;  /* times that the timer went back, since the last verdict */
     bool sent_since_timer;
     struct rng rng;
     struct outbox_counts counts;
@@ -289,7 +289,7 @@ static enum outbox_result take_gap(struct outbox *outbox, uint64_t last_sequence
 static enum outbox_result take_fenced(const struct outbox *outbox, uint64_t epoch)
 {
     bool newer_holder = epoch > outbox->options.epoch;
-    bool log_went_back = epoch < outbox->options.epoch && outbox->quiet_rounds >= 2;
+    bool log_went_back = epoch < outbox->options.epoch && outbox->asked_in_vain >= 2;
     return newer_holder || log_went_back ? OUTBOX_FENCED : OUTBOX_IGNORED;
 }
 
@@ -350,7 +350,7 @@ static enum outbox_result take_range(struct outbox *outbox, const struct ack *ac
     outbox->acknowledged = ack->last_sequence;
     release_acknowledged(outbox);
     outbox->quiet_ns = OUTBOX_QUIET_NS_MIN;
-    outbox->quiet_rounds = 0;
+    outbox->asked_in_vain = 0;
     if (outbox->sent_sequence > outbox->acknowledged)
         arm(outbox, now_ns);
     else
@@ -379,10 +379,11 @@ bool outbox_timer(struct outbox *outbox, uint64_t now_ns)
     if (now_ns < outbox->deadline_ns)
         return false;
     rewind_to(outbox, outbox->acknowledged + 1);
-    outbox->quiet_rounds++;
     /* While nobody takes anything there is nothing to hold back. */
-    if (outbox->sent_since_timer)
+    if (outbox->sent_since_timer) {
+        outbox->asked_in_vain++;
         outbox->quiet_ns *= 2;
+    }
     if (outbox->quiet_ns > OUTBOX_QUIET_NS_MAX)
         outbox->quiet_ns = OUTBOX_QUIET_NS_MAX;
     outbox->sent_since_timer = false;
@@ -393,11 +394,6 @@ bool outbox_timer(struct outbox *outbox, uint64_t now_ns)
 uint64_t outbox_deadline_ns(const struct outbox *outbox)
 {
     return outbox->deadline_ns;
-}
-
-uint32_t outbox_quiet_rounds(const struct outbox *outbox)
-{
-    return outbox->quiet_rounds;
 }
 
 struct slice outbox_source(const struct outbox *outbox)
