@@ -274,7 +274,7 @@ int generate_main(int argc, char **argv)
     g.options.seed = rng_seed_random();
     enum status status = parse(&g.options, argc, argv);
     if (status != STATUS_OK)
-        return status_exit_code(status);
+        return (int)status_exit_code(status);
 
     struct detail detail = {{0}};
     status = lifecycle_start(&detail);

@@ -79,7 +79,7 @@ int send_main(int argc, char **argv)
     struct sender_options options = {0};
     enum status status = parse(&options, argc, argv);
     if (status != STATUS_OK)
-        return status_exit_code(status);
+        return (int)status_exit_code(status);
 
     struct detail detail = {{0}};
     status = lifecycle_start(&detail);
