@@ -17,7 +17,7 @@ static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "and gives so many byt
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
 {
     /* isa-l wants an int, no const (it only reads) and leaves the complements to its caller. */
-    unsigned char *at = (unsigned char *)(uintptr_t)bytes;
+    unsigned char *at = (unsigned char *)bytes;
     uint32_t inverted = ~crc;
     while (size > 0) {
         int piece = size > INT_MAX ? INT_MAX : (int)size;

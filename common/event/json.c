@@ -38,10 +38,10 @@ static bool is_own_member(const char *name)
     return false;
 }
 
-static enum status value_write(const json_t *value, unsigned depth, struct buffer *event,
+static enum status value_write(json_t *value, unsigned depth, struct buffer *event,
                                struct detail *ret_detail);
 
-static enum status array_write(const json_t *array, unsigned depth, struct buffer *event,
+static enum status array_write(json_t *array, unsigned depth, struct buffer *event,
                                struct detail *ret_detail)
 {
     codec_array(event, (uint32_t)json_array_size(array));
@@ -70,7 +70,7 @@ static enum status object_write(json_t *object, unsigned depth, struct buffer *e
 }
 
 /* `depth`: containers around the value. Recursion ends at MP_DATA_DEPTH_MAX. */
-static enum status value_write(const json_t *value, unsigned depth, struct buffer *event,
+static enum status value_write(json_t *value, unsigned depth, struct buffer *event,
                                struct detail *ret_detail)
 {
     bool container = json_is_object(value) || json_is_array(value);
@@ -79,7 +79,7 @@ static enum status value_write(const json_t *value, unsigned depth, struct buffe
                           MP_DATA_DEPTH_MAX);
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        return object_write((json_t *)(uintptr_t)value, depth + 1, event, ret_detail);
+        return object_write(value, depth + 1, event, ret_detail);
     case JSON_ARRAY:
         return array_write(value, depth + 1, event, ret_detail);
     case JSON_STRING:
@@ -240,9 +240,9 @@ static enum status schema_version_write(const json_t *line, struct buffer *event
     return STATUS_OK;
 }
 
-static enum status data_write(const json_t *line, struct buffer *event, struct detail *ret_detail)
+static enum status data_write(json_t *line, struct buffer *event, struct detail *ret_detail)
 {
-    const json_t *value = json_object_get(line, "data");
+    json_t *value = json_object_get(line, "data");
     if (json_object_get(line, "data_base64") != NULL)
         return bad(ret_detail, "data_base64", "is not supported: use data with an object");
     if (value == NULL || json_is_null(value)) {
@@ -316,7 +316,7 @@ static enum status line_parse(struct slice line, json_t **ret_object, struct det
 enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *event,
                             char *ret_source, struct detail *ret_detail)
 {
-    json_t *object;
+    json_t *object = NULL;
     enum status status = line_parse(line, &object, ret_detail);
     if (status != STATUS_OK)
         return status;

@@ -24,9 +24,10 @@ static const struct format formats[32] = {
     {MP_ARRAY, 2, 0},    {MP_ARRAY, 4, 0},    {MP_MAP, 2, 0},      {MP_MAP, 4, 0},      /* dc */
 };
 
-#define EIGHT(bytes) bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes
-#define EIGHT_FROM(first)                                                                          \
-    first, first + 1, first + 2, first + 3, first + 4, first + 5, first + 6, first + 7
+#define FOUR(n)       (n), (n), (n), (n)
+#define EIGHT(n)      FOUR(n), FOUR(n)
+#define FOUR_FROM(n)  (n), (n) + 1, (n) + 2, (n) + 3
+#define EIGHT_FROM(n) FOUR_FROM(n), FOUR_FROM((n) + 4)
 
 const uint8_t mp_plain_bytes[256] = {
     EIGHT(1),
@@ -320,7 +321,7 @@ enum status mp_skip_explain(struct mp_reader *reader, const uint8_t *origin,
             at += head.head_bytes + (container ? 0 : head.size);
         }
         while (items == 0 && depth > 0)
-            items = outer_items[--depth];
+            items = outer_items[--depth]; /* cppcheck-suppress uninitvar; set when it was opened */
     }
     reader->at = at;
     return STATUS_OK;

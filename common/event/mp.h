@@ -20,7 +20,7 @@
 enum {
     MP_DEPTH_MAX = 64,            /* nesting beyond this is malformed */
     MP_DATA_DEPTH_MAX = 8,        /* nesting of maps and arrays in `data`, itself counted as 1 */
-    MP_MAP_PAIRS_MAX = 32 * 1024, /* of one map in `data`; more pairs need more than 64 KiB */
+    MP_MAP_PAIRS_MAX = 32 * 1024, /* of all open maps in `data`; more need more than 64 KiB */
 };
 
 struct mp_reader {
@@ -77,9 +77,10 @@ MUST_USE enum status mp_read_raw(struct mp_reader *reader, struct slice *ret_ite
 
 /* Moves past one map that is fit to be an event's `data`: string keys, no key twice in one map,
  * valid UTF-8 in every string, depth ≤ MP_DATA_DEPTH_MAX, no NaN or infinity, no bin, no ext, at
- * most MP_MAP_PAIRS_MAX pairs in one map. On failure fills `ret_detail` (may be NULL) with what is
- * wrong and at which byte from `origin`. Work is O(bytes × depth), whatever the bytes are.
- * Thread-safe; keeps 256 KiB of scratch per thread, touched only by maps of more than 8 pairs. */
+ * most MP_MAP_PAIRS_MAX pairs in a map and those around it. On failure fills `ret_detail` (may be
+ * NULL) with what is wrong and at which byte from `origin`. Work is O(bytes), whatever the bytes
+ * are. Thread-safe; keeps 384 KiB of scratch per thread, touched only by maps of more than 8 pairs.
+ */
 MUST_USE enum status mp_check_data(struct mp_reader *reader, const uint8_t *origin,
                                    struct detail *ret_detail);
 /* The same for `attributes`: a map of strings to strings. */
@@ -128,7 +129,7 @@ static inline enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_
 static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pairs)
 {
     size_t left = (size_t)(reader->end - reader->at);
-    if (left == 0 || (*reader->at & 0xf0) != 0x80 || left <= 2 * (*reader->at & 0x0fu))
+    if (left == 0 || (*reader->at & 0xf0) != 0x80 || left <= 2 * (size_t)(*reader->at & 0x0fu))
         return mp_read_map_any(reader, ret_pairs);
     *ret_pairs = *reader->at & 0x0fu;
     reader->at++;

@@ -1,6 +1,7 @@
 /* The check of `data` and `attributes`: one pass with an explicit stack of the open maps and
- * arrays. Keys of small maps are compared with each other as they come; a map of more pairs is
- * walked once more when it closes, with a hash table whose seed nobody outside knows. */
+ * arrays. Keys of small maps are compared with each other as they come; those of a large one when
+ * it closes, in a hash table whose seed nobody outside knows. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +17,9 @@ enum {
 };
 
 struct frame {
-    const uint8_t *items; /* the first item */
-    uint32_t count;       /* items of an array, pairs of a map */
-    uint32_t left;        /* of these, still to come */
+    uint32_t count;     /* items of an array, pairs of a map */
+    uint32_t left;      /* of these, still to come */
+    uint32_t first_key; /* of a large map, in scratch.keys */
     bool is_map;
 };
 
@@ -28,21 +29,23 @@ struct key {
 };
 
 struct check {
-    const uint8_t *end;
+    const uint8_t *start, *end;
     const uint8_t *origin; /* offsets in details count from here */
     struct detail *detail;
-    const char *what; /* "data" or "attributes" */
-    bool text_only;   /* no values but strings */
-    unsigned depth;   /* open frames */
+    const char *what;    /* "data" or "attributes" */
+    bool text_only;      /* no values but strings */
+    unsigned depth;      /* open frames */
+    uint32_t large_keys; /* of the large maps among them: entries of scratch.keys in use */
     struct frame frames[MP_DATA_DEPTH_MAX];
     struct key keys[MP_DATA_DEPTH_MAX][PAIRWISE_PAIRS_MAX]; /* so far, of small maps */
 };
 
-/* Positions of the keys of one map, by hash: offset from the map's first item, plus 1; 0: empty. */
+/* Keys as offsets from the start of the item, so that they take four bytes. */
 static _Thread_local struct {
     bool seeded;
     struct hash_seed seed;
-    uint32_t offsets[SCRATCH_SLOTS];
+    uint32_t keys[MP_MAP_PAIRS_MAX]; /* of all open large maps, one map behind the other */
+    uint32_t offsets[SCRATCH_SLOTS]; /* hash table of one map's keys: offset + 1; 0: empty */
 } scratch;
 
 /* The functions below check what stands at `at` and return the first byte behind it, or NULL when
@@ -73,6 +76,7 @@ static bool small_map_enter(struct check *check, const struct frame *map, struct
     uint32_t before = map->count - map->left;
     uint64_t first_word = slice_first_word(key);
     for (uint32_t i = 0; i < before; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): set below, in order */
         bool alike = keys[i].first_word == first_word && keys[i].text.size == key.size;
         if (alike && memcmp(keys[i].text.data, key.data, key.size) == 0)
             return false;
@@ -90,30 +94,41 @@ static const uint8_t *check_key(struct check *check, const struct frame *map, co
     struct slice key = {at + head.head_bytes, head.size};
     if (!utf8_valid(key))
         return fail(check, at, "a key that is not UTF-8");
-    if (map->count <= PAIRWISE_PAIRS_MAX && !small_map_enter(check, map, key))
+    if (map->count > PAIRWISE_PAIRS_MAX)
+        scratch.keys[map->first_key + map->count - map->left] = (uint32_t)(at - check->start);
+    else if (!small_map_enter(check, map, key))
         return fail_twice(check, key);
     return key.data + key.size;
 }
 
-/* Enters the key in the scratch table of `slots` (a power of two) slots; false if it is there. */
-static bool scratch_enter(const uint8_t *items, const uint8_t *end, uint32_t slots,
-                          struct slice key, const uint8_t *key_at)
+/* The key at an offset where check_key has seen one. */
+static struct slice key_at(const struct check *check, uint32_t offset)
 {
+    struct mp_reader reader = {check->start + offset, check->end};
+    struct slice key = {NULL, 0};
+    enum status status = mp_read_text(&reader, &key);
+    assert(status == STATUS_OK);
+    (void)status;
+    return key;
+}
+
+/* Enters the key in the hash table of `slots` (a power of two) slots; false if it is there. */
+static bool large_map_enter(const struct check *check, uint32_t slots, uint32_t offset)
+{
+    struct slice key = key_at(check, offset);
     uint64_t hash = hash_keyed(&scratch.seed, key.data, key.size);
     uint32_t i = (uint32_t)hash & (slots - 1);
     for (; scratch.offsets[i] != 0; i = (i + 1) & (slots - 1)) {
-        struct mp_reader other = {items + scratch.offsets[i] - 1, end};
-        struct slice other_key;
-        if (mp_read_text(&other, &other_key) != STATUS_OK || slice_equal(other_key, key))
+        if (slice_equal(key_at(check, scratch.offsets[i] - 1), key))
             return false;
     }
-    scratch.offsets[i] = (uint32_t)(key_at - items) + 1;
+    scratch.offsets[i] = offset + 1;
     return true;
 }
 
-/* A map whose items, up to `end`, have all been checked. */
-static const uint8_t *check_large_map_keys(const struct check *check, const struct frame *map,
-                                           const uint8_t *end)
+/* A large map that ends at `at`. */
+static const uint8_t *check_large_map(struct check *check, const struct frame *map,
+                                      const uint8_t *at)
 {
     uint32_t slots = 2 * PAIRWISE_PAIRS_MAX;
     while (slots < 2 * map->count)
@@ -123,18 +138,13 @@ static const uint8_t *check_large_map_keys(const struct check *check, const stru
         hash_seed_random(&scratch.seed);
     scratch.seeded = true;
 
-    struct mp_reader reader = {map->items, end};
+    check->large_keys -= map->count;
     for (uint32_t i = 0; i < map->count; i++) {
-        const uint8_t *key_at = reader.at;
-        struct slice key;
-        if (mp_read_text(&reader, &key) != STATUS_OK)
-            return fail(check, key_at, "a key that is not a string");
-        if (!scratch_enter(map->items, end, slots, key, key_at))
-            return fail_twice(check, key);
-        if (mp_skip(&reader) != STATUS_OK)
-            return fail(check, key_at, "malformed value");
+        uint32_t offset = scratch.keys[map->first_key + i];
+        if (!large_map_enter(check, slots, offset))
+            return fail_twice(check, key_at(check, offset));
     }
-    return end;
+    return at;
 }
 
 /* Opens the map or array at `at`, whose head is `head`. */
@@ -146,12 +156,15 @@ static const uint8_t *open_frame(struct check *check, struct mp_head head, const
         snprintf(problem, sizeof problem, "nested deeper than %d", MP_DATA_DEPTH_MAX);
         return fail(check, at, problem);
     }
-    if (is_map && head.size > MP_MAP_PAIRS_MAX)
-        return fail(check, at, "too many pairs in the map");
-    at += head.head_bytes;
-    check->frames[check->depth++] =
-        (struct frame){.items = at, .count = head.size, .left = head.size, .is_map = is_map};
-    return at;
+    uint32_t first_key = check->large_keys;
+    if (is_map && head.size > PAIRWISE_PAIRS_MAX) {
+        if (head.size > MP_MAP_PAIRS_MAX - first_key)
+            return fail(check, at, "too many pairs in the map");
+        check->large_keys += head.size;
+    }
+    check->frames[check->depth++] = (struct frame){
+        .count = head.size, .left = head.size, .first_key = first_key, .is_map = is_map};
+    return at + head.head_bytes;
 }
 
 static const uint8_t *check_float(struct check *check, const uint8_t *at)
@@ -209,7 +222,7 @@ static const uint8_t *check_frame(struct check *check, const uint8_t *at)
         return at;
     check->depth--;
     bool large = frame->is_map && frame->count > PAIRWISE_PAIRS_MAX;
-    return large ? check_large_map_keys(check, frame, at) : at;
+    return large ? check_large_map(check, frame, at) : at;
 }
 
 static const uint8_t *check_map(struct check *check, const uint8_t *at)
@@ -229,8 +242,11 @@ static const uint8_t *check_map(struct check *check, const uint8_t *at)
  * like something else, so after a failure the item is looked at as a whole. */
 static enum status check_item(struct check *check, struct mp_reader *reader)
 {
-    check->end = reader->end;
+    size_t left = (size_t)(reader->end - reader->at);
+    check->start = reader->at;
+    check->end = left < UINT32_MAX ? reader->end : reader->at + UINT32_MAX; /* for the offsets */
     check->depth = 0;
+    check->large_keys = 0;
     const uint8_t *behind = check_map(check, reader->at);
     if (behind == NULL) {
         struct mp_reader probe = *reader;

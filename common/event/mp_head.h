@@ -43,7 +43,7 @@ static inline struct mp_head mp_head_read(const uint8_t *at, const uint8_t *end)
     uint32_t size = first & 0x0fu;
     if (first >= 0x90)
         return (struct mp_head){left >= size, MP_ARRAY, 1, size};
-    return (struct mp_head){left >= 2 * size, MP_MAP, 1, size};
+    return (struct mp_head){left >= 2 * (size_t)size, MP_MAP, 1, size};
 }
 
 /* `bytes` (≤ 8) bytes, big-endian. */

@@ -1,7 +1,7 @@
 #include "common/event/reason.h"
 
 static const char *const names[REASON_COUNT] = {
-#define X(name, text) [REASON_##name] = text,
+#define X(name, text) [REASON_##name] = (text),
     REASON_TABLE(X)
 #undef X
 };
