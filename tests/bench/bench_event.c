@@ -114,8 +114,9 @@ static int compare(const void *a, const void *b)
 static void print_rounds(const char *name, uint64_t *took_ns, size_t rounds, double event_bytes)
 {
     qsort(took_ns, rounds, sizeof *took_ns, compare);
+    uint64_t median_ns = took_ns[rounds / 2];
     printf("%-28s median %6.1f  best %6.1f ns/event  %6.1f bytes/event\n", name,
-           (double)took_ns[rounds / 2] / EVENTS, (double)took_ns[0] / EVENTS, event_bytes);
+           (double)median_ns / EVENTS, (double)took_ns[0] / EVENTS, event_bytes);
 }
 
 static void measure(const char *name, const struct buffer *events, bool stored, size_t rounds)

@@ -24,12 +24,14 @@ static const char good[] = "\x95" GOOD_ENVELOPE GOOD_DATA;
 static const char good_with_attributes[] = "\x96" GOOD_ENVELOPE GOOD_DATA "\x81\xa2id\xa1"
                                            "7";
 
+enum { ROOM_BYTES = 4 * 1024 * 1024, LARGE_TEXT_BYTES = 1024 * 1024 };
+
 static struct buffer out;
 
 static int init(void **state)
 {
     (void)state;
-    buffer_init(&out, 4 * 1024 * 1024);
+    buffer_init(&out, ROOM_BYTES);
     return 0;
 }
 
@@ -248,7 +250,7 @@ static void an_event_may_have_exactly_64_kib(void **state)
 static void malformed_stands_before_too_large_and_that_before_invalid(void **state)
 {
     (void)state;
-    struct slice large_and_invalid = event_of_sizes(65, 1, 1024 * 1024);
+    struct slice large_and_invalid = event_of_sizes(65, 1, LARGE_TEXT_BYTES);
     assert_refused(large_and_invalid, STATUS_TOO_LARGE, "event: 1048669 bytes, more than 65536");
 
     struct slice torn = {large_and_invalid.data, large_and_invalid.size - 1};

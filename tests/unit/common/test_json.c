@@ -11,7 +11,7 @@
 #include "common/event/json.h"
 #include "tests/lib/seed.h"
 
-enum { NOW_NS = 7 };
+enum { NOW_NS = 7, EVENT_ROOM_BYTES = 2 * 1024 * 1024, TEXT_ROOM_BYTES = 8 * 1024 * 1024 };
 
 static struct buffer event_bytes;
 static struct buffer text;
@@ -20,8 +20,8 @@ static char source[EVENT_SOURCE_BYTES_MAX + 1];
 static int init(void **state)
 {
     (void)state;
-    buffer_init(&event_bytes, 2 * 1024 * 1024);
-    buffer_init(&text, 8 * 1024 * 1024);
+    buffer_init(&event_bytes, EVENT_ROOM_BYTES);
+    buffer_init(&text, TEXT_ROOM_BYTES);
     return 0;
 }
 
@@ -174,7 +174,7 @@ static void says_which_member_or_column_is_wrong(void **state)
         struct detail detail = {""};
         buffer_clear(&event_bytes);
         buffer_append_text(&event_bytes, "kept");
-        strcpy(source, "kept");
+        memcpy(source, "kept", 5);
         enum status status =
             json_read_event(slice_of_text(cases[i].line), NOW_NS, &event_bytes, source, &detail);
         assert_string_equal(detail.text, cases[i].text);
@@ -201,7 +201,7 @@ static void refuses_a_line_or_an_event_that_is_too_large(void **state)
 
     memset(line, 'x', 70000);
     memcpy(line, "{\"type\":\"t\",\"data\":{\"a\":\"", 25);
-    strcpy(line + 70000, "\"}}");
+    memcpy(line + 70000, "\"}}", 4);
     assert_int_equal(json_read_event(slice_of_text(line), NOW_NS, &event_bytes, source, &detail),
                      STATUS_BAD_INPUT);
     assert_string_equal(detail.text, "event: 69990 bytes, more than 65536");
