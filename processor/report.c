@@ -66,6 +66,14 @@ static void durable_write(const struct durable *durable, struct buffer *buffer)
     pair_uint(buffer, "offset", durable->offset);
 }
 
+/* One moment on both clocks, so that a tool on the same host can place log times exactly. */
+static void clocks_write(const struct service *service, struct buffer *buffer)
+{
+    uint64_t boot_ns = clock_boot_ns();
+    pair_uint(buffer, "now", log_clock_at(&service->clock, boot_ns));
+    pair_uint(buffer, "boottime", boot_ns);
+}
+
 static void rates_write(const struct service *service, struct buffer *buffer)
 {
     uint64_t up_ns = log_clock_at(&service->clock, clock_boot_ns()) - service->started_at_ns;
@@ -134,7 +142,7 @@ static void problems_write(const struct service *service, const char *damage, st
 void report_status(const struct service *service, const char *damage, struct buffer *buffer)
 {
     struct durable durable = log_durable(service->log);
-    codec_map(buffer, COUNTER_PAIRS + 12);
+    codec_map(buffer, COUNTER_PAIRS + 14);
     pair_text(buffer, "version", WEIR_VERSION);
     pair_text(buffer, "role", "primary");
     codec_text(buffer, "log_id");
@@ -142,6 +150,7 @@ void report_status(const struct service *service, const char *damage, struct buf
     pair_uint(buffer, "last_event_id", durable.last_event_id);
     pair_uint(buffer, "last_rejection_id", durable.last_rejection_id);
     durable_write(&durable, buffer);
+    clocks_write(service, buffer); /* two pairs */
     rates_write(service, buffer);
     policies_write(service, buffer); /* three pairs */
     limits_write(buffer);
