@@ -10,7 +10,9 @@
  *
  * A replay begins with the last record applied, the anchor, and a live message that overlaps holds
  * it too: its hash must be the same. So a log that lost records which were published (a disk that
- * lied) and then gave their ids out again is found out, and never mixed with what was seen.
+ * lied) and then gave their ids out again is found out. Two joins go without that proof: a live
+ * message that begins exactly behind what was seen, and, with a processor that answers with one
+ * record at a time, every second reply.
  *
  * No sockets, no clock; time is an argument (any clock that only goes forward, ns). Not
  * thread-safe.
