@@ -50,8 +50,7 @@ static uint64_t log_time_now(const struct commit *commit)
     return log_clock_at(&commit->service->clock, clock_boot_ns());
 }
 
-/* ---- publish
- * ----------------------------------------------------------------------------------------- */
+/* ---- publish ---- */
 
 static void count_failure(struct commit *commit, enum status status)
 {
@@ -158,8 +157,7 @@ static void stats(struct commit *commit)
     publish_header(commit, FEED_TOPIC_STATS);
 }
 
-/* ---- sync
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sync ---- */
 
 /* Writes what must be on disk of the group; true when all of it is. */
 static bool make_durable(struct commit *commit, uint32_t count)
@@ -194,8 +192,7 @@ static void commit_group(struct commit *commit, uint32_t count)
     }
 }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------------- */
+/* ---- the loop ---- */
 
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 {

@@ -51,8 +51,7 @@ void control_destroy(struct control **control)
     *control = NULL;
 }
 
-/* ---- replies
- * ----------------------------------------------------------------------------------------- */
+/* ---- replies ---- */
 
 /* Sends what stands in `reply` (and `body`). A peer that is gone or does not read loses it; it asks
  * again. */
@@ -102,8 +101,7 @@ static void reply_failure(struct control *control, const struct envelope *envelo
     reply_error(control, envelope, code, detail);
 }
 
-/* ---- verbs
- * ------------------------------------------------------------------------------------------- */
+/* ---- verbs ---- */
 
 static void hello_answer(struct control *control, struct hello_call *call)
 {
@@ -220,8 +218,7 @@ static void answer(struct control *control, const struct envelope *envelope, str
     }
 }
 
-/* ---- requests
- * --------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 /* Keeps a frame for the way back: the peer's identity, then up to CONTROL_ECHO_FRAMES_MAX of its
  * own. */

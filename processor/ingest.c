@@ -97,7 +97,7 @@ static void apply(struct ingest *ingest)
         fail(ingest, STATUS_NO_MEMORY, "no memory to apply a decision; nothing undecided was lost");
 }
 
-/* ---- batches ------------------------------------------------------------------------------- */
+/* ---- batches ---- */
 
 /* Once the process is to end, nothing more is decided: the state may no longer be whole. */
 static bool failing(const struct ingest *ingest)
@@ -248,7 +248,7 @@ static bool batch_has_room(struct ingest *ingest, size_t bytes)
     return true;
 }
 
-/* ---- records ------------------------------------------------------------------------------- */
+/* ---- records ---- */
 
 static void refusal_record(struct ingest *ingest, struct rejection *rejection)
 {
@@ -351,8 +351,7 @@ static void event_accept(struct ingest *ingest, const struct candidate *candidat
         shadows_report(ingest, candidate);
 }
 
-/* ---- one submission: check → decode → decide → apply → append
- * ------------------------------------ */
+/* ---- one submission: check → decode → decide → apply → append ---- */
 
 static uint64_t visit_sequence(const struct visit *visit)
 {
@@ -541,8 +540,7 @@ static void submission_take(struct ingest *ingest, struct slice bytes, bool more
     submission_decide(ingest, &visit);
 }
 
-/* ---- hellos
- * ------------------------------------------------------------------------------------------ */
+/* ---- hellos ---- */
 
 static void hello_refuse(struct ingest *ingest, struct hello_call *call, const char *why)
 {
@@ -589,8 +587,7 @@ static void hellos_take(struct ingest *ingest)
         hello_take(ingest, call);
 }
 
-/* ---- the loop
- * -------------------------------------------------------------------------------------------- */
+/* ---- the loop ---- */
 
 /* Takes what is waiting, up to a turn's worth; true when a whole turn was taken. */
 static bool frames_take(struct ingest *ingest)
@@ -615,8 +612,10 @@ static bool wait_for_work(struct ingest *ingest)
     struct socket_wait items[] = {{.fd = ingest->stop_fd},
                                   {.fd = queue_descriptor(ingest->service->to_core)},
                                   {.socket = ingest->socket}};
-    enum status status = socket_wait(items, open ? 3 : 1, open ? IDLE_TICK_MS : HOLD_RETRY_MS);
-    if (status == STATUS_TIMED_OUT)
+    int timeout_ms = open ? IDLE_TICK_MS : HOLD_RETRY_MS;
+    if (open && !batch_is_empty(ingest->batch))
+        timeout_ms = 0; /* it was left open for more; if nothing more came, it goes now */
+    if (socket_wait(items, open ? 3 : 1, timeout_ms) == STATUS_TIMED_OUT && timeout_ms > 0)
         gauges_refresh(ingest);
     return !items[0].ready;
 }

@@ -55,7 +55,7 @@ enum status policy_change_read(const struct event *event, struct policy_set **re
     return STATUS_OK;
 }
 
-/* ---- filling ------------------------------------------------------------------------------- */
+/* ---- filling ---- */
 
 static enum status fill_add(struct window_fill *fill, const struct accepted_record *record,
                             struct detail *ret_detail)
@@ -108,7 +108,7 @@ enum status policy_change_fill(const char *directory, const struct durable *end,
     return STATUS_OK;
 }
 
-/* ---- making a change ------------------------------------------------------------------------ */
+/* ---- making a change ---- */
 
 /* The batch that holds nothing but the event. */
 static enum status event_append(struct log *log, const struct accepted_record *record,

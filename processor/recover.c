@@ -102,8 +102,7 @@ static enum status impossible(const struct batch_view *batch, const char *what,
                       what);
 }
 
-/* ---- the sources of a batch
- * -------------------------------------------------------------------------- */
+/* ---- the sources of a batch ---- */
 
 static enum status returning_reach(struct recovery *recovery, uint32_t source)
 {
@@ -218,8 +217,7 @@ static enum status sources_leave(struct recovery *recovery, const struct batch_v
     return status;
 }
 
-/* ---- the accepted events of a batch
- * ------------------------------------------------------------------- */
+/* ---- the accepted events of a batch ---- */
 
 static enum status sequence_expect(struct recovery *recovery, const struct batch_view *batch,
                                    const struct accepted_record *record, struct detail *ret_detail)

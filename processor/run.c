@@ -60,8 +60,7 @@ struct run {
     int64_t wall_step_ns; /* the last one warned of */
 };
 
-/* ---- options and policies
- * ---------------------------------------------------------------------------- */
+/* ---- options and policies ---- */
 
 static enum status options_read(struct run *run, int argc, char **argv)
 {
@@ -131,8 +130,7 @@ static enum status policies_read(struct run *run, struct detail *ret_detail)
     return STATUS_OK;
 }
 
-/* ---- the store
- * ------------------------------------------------------------------------------------------- */
+/* ---- the store ---- */
 
 static enum status store_lock(struct run *run, struct detail *ret_detail)
 {
@@ -214,8 +212,7 @@ static enum status policies_settle(struct run *run, struct detail *ret_detail)
     return status;
 }
 
-/* ---- sockets and threads
- * --------------------------------------------------------------------------------- */
+/* ---- sockets and threads ---- */
 
 static enum status sockets_open(struct run *run, struct detail *ret_detail)
 {
@@ -346,8 +343,7 @@ static enum status threads_run(struct run *run, struct detail *ret_detail)
     return status;
 }
 
-/* ---- start and end
- * --------------------------------------------------------------------------------------- */
+/* ---- start and end ---- */
 
 static enum status run_start(struct run *run, struct detail *ret_detail)
 {
