@@ -217,7 +217,7 @@ static void every_sequence_has_one_verdict_one_record_and_an_ack_that_tells_it(v
 static void sources_enter(struct shell *shell, int count)
 {
     struct decision *decision = calloc(1, sizeof *decision);
-    char name[16];
+    char name[24];
     assert_non_null(decision);
     for (int i = 0; i < count; i++) {
         snprintf(name, sizeof name, "source-%d", i);
@@ -233,7 +233,7 @@ static void sources_enter(struct shell *shell, int count)
 /* A submission whose `count` events are all malformed. */
 static void malformed_push(struct shell *shell, int source, uint64_t first, uint32_t count)
 {
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "source-%d", source);
     uint8_t bytes[SUBMISSION_HEADER_BYTES_MAX];
     struct submission_header header = {
