@@ -85,3 +85,11 @@ run_tests() {
     shift
     (cd "$WEIR_ROOT" && ctest --preset "$preset" "$@")
 }
+
+# integration_test NAME [ARGUMENTS]: one file of tests/integration by itself, over build/dev.
+integration_test() {
+    local name=$1
+    shift
+    WEIR_BIN=$WEIR_ROOT/build/dev/bin WEIR_LIMIT_SECONDS=${WEIR_LIMIT_SECONDS:-600} \
+        /usr/bin/python3 -B "$WEIR_ROOT/tests/integration/test_$name.py" "$@"
+}

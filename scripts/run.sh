@@ -10,14 +10,14 @@ Usage: scripts/run.sh [--rate PER_S] [--subjects N] [--limit SPEC] [--seconds N]
 
   --rate PER_S    events per second to generate (default 1000)
   --subjects N    different subjects among them (default 200)
-  --limit SPEC    the rate limit (default '"per-subject";q=20;w=10;pk=subject')
+  --limit SPEC    the rate limit (default '"per-subject";q=5;w=1;pk=subject')
   --seconds N     stop after N seconds (default: at Ctrl-C)
   --store DIR     keep the log in DIR (default: a temporary folder, removed at the end)
   --run-dir DIR   folder of the sockets, for other programs to join (default: temporary)
 TEXT
 }
 
-rate=1000 subjects=200 limit='"per-subject";q=20;w=10;pk=subject' seconds=0 store='' run_dir=''
+rate=1000 subjects=200 limit='"per-subject";q=5;w=1;pk=subject' seconds=0 store='' run_dir=''
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
@@ -37,7 +37,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-scratch='' processor='' projector='' generator='' stopping=''
+DRAW_EVERY=2 # seconds
+KEYS_SHOWN=8
+scratch='' drawn_events=0 drawn_rejections=0 processor='' projector='' generator='' stopping=''
 
 # Stops the programs in the direction of the flow, so that each can finish what it holds.
 stop_all() {
@@ -46,6 +48,7 @@ stop_all() {
         kill -TERM "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
+    [ -z "$generator" ] || cat "$scratch/generator.out"
     generator='' processor='' projector=''
     [ -z "$scratch" ] || rm -rf "$scratch"
     scratch=''
@@ -74,23 +77,31 @@ await_ready() {
 }
 
 query() {
-    "$bin/weir-projector" query "$1" --run-dir "$run_dir" 2>/dev/null || true
+    "$bin/weir-projector" query "$@" --run-dir "$run_dir" 2>/dev/null || true
 }
 
+# member NAME TEXT: a number out of one line of JSON.
+member() {
+    sed -n 's/.*"'"$1"'": *"\{0,1\}\([0-9]*\).*/\1/p' <<<"$2"
+}
+
+# Views and rates as they are now; over the last picture on a terminal, below it elsewhere.
 draw() {
-    if [ -t 1 ]; then
-        printf '\033[H\033[2J'
-    fi
+    local position events rejections
+    position=$(query order_counts --json | tr -d '\n')
+    events=$(member event_id "$position") rejections=$(member rejection_id "$position")
+    [ ! -t 1 ] || printf '\033[H\033[2J'
     printf 'weir: %s events/s offered, limit %s\n' "$rate" "$limit"
-    grep 'msg="\?summary' "$scratch/processor.log" | tail -n 1 | sed 's/.*msg="\?summary"\? */processor: /' || true
+    printf 'accepted %s (%s/s)  refused %s (%s/s)\n' "${events:=0}" \
+        $(((events - drawn_events) / DRAW_EVERY)) "${rejections:=0}" \
+        $(((rejections - drawn_rejections) / DRAW_EVERY))
+    drawn_events=$events drawn_rejections=$rejections
     printf '\n-- order_counts\n'
     query order_counts
-    printf '\n-- limits (the first 10 keys)\n'
-    query limits | head -n 11
+    printf '\n-- limits, the first %s keys\n' "$KEYS_SHOWN"
+    query limits | head -n $((KEYS_SHOWN + 1))
     printf '\n'
-    if [ -t 1 ]; then
-        printf 'Ctrl-C stops. Join in: build/release/bin/weir-projector run --run-dir %s\n' "$run_dir"
-    fi
+    [ ! -t 1 ] || printf 'Ctrl-C stops it. Join in with --run-dir %s\n' "$run_dir"
 }
 
 install_packages "${WEIR_BUILD_PACKAGES[@]}"
@@ -115,7 +126,7 @@ generator=$started
 
 since=$SECONDS
 while [ -z "$stopping" ] && { [ "$seconds" -eq 0 ] || [ $((SECONDS - since)) -lt "$seconds" ]; }; do
-    sleep 2 &
+    sleep $DRAW_EVERY &
     wait $! || true # a signal ends the wait, not the order of things
     for pid in $processor $projector $generator; do
         if ! kill -0 "$pid" 2>/dev/null; then
@@ -126,4 +137,3 @@ while [ -z "$stopping" ] && { [ "$seconds" -eq 0 ] || [ $((SECONDS - since)) -lt
     draw
 done
 say "stopping"
-tail -n 3 "$scratch/generator.log" >&2 || true

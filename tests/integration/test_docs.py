@@ -1,0 +1,112 @@
+"""What the documents show is true: every command in a ```console block of README.md and docs/ is run,
+and what it prints is compared with what stands below it, times, digests and rates aside."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import weir  # noqa: E402
+
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+END = "@@end@@"
+CHANGING = [
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "HEX"),
+    (re.compile(r"\b\d{16,20}\b"), "NS"),
+    (re.compile(r"\b\d+/s\b"), "N/s"),
+]
+
+
+def documents():
+    paths = [weir.ROOT / "README.md", *sorted((weir.ROOT / "docs").rglob("*.md"))]
+    return [path for path in paths if BLOCK.search(path.read_text())]
+
+
+def steps(text):
+    """(command, expected lines) of all blocks in order."""
+    found = []
+    for block in BLOCK.findall(text):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def normalised(lines):
+    text = "\n".join(lines).strip()
+    for pattern, name in CHANGING:
+        text = pattern.sub(name, text)
+    return text
+
+
+class Shell:
+    """One bash in an empty folder that has the repository's docs, with the programs on its PATH."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="weir-docs-"))
+        (self.folder / "docs").symlink_to(weir.ROOT / "docs")
+        environment = {
+            **os.environ, "PATH": f"{weir.BIN}:{os.environ['PATH']}", "XDG_STATE_HOME": str(self.folder / "state"),
+        }
+        self.bash = subprocess.Popen(
+            ["bash", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, cwd=self.folder, env=environment, start_new_session=True, preexec_fn=weir.die_with_parent,
+        )
+
+    def run(self, command):
+        """The lines it prints. A command left in the background is waited for until it is ready."""
+        self.bash.stdin.write(f"{command}\necho; echo {END}\n")
+        self.bash.stdin.flush()
+        lines = []
+        while (line := self.bash.stdout.readline()) and line != f"{END}\n":
+            lines.append(line.rstrip("\n"))
+        log = re.search(r"2>(\S+) &$", command)
+        if log:
+            path = self.folder / log[1]
+            weir.until(lambda: path.exists() and "ready" in path.read_text(), f"ready in {log[1]}", limit=10)
+        return [line for line in lines if not re.search(r"line \d+: +\d+ Killed ", line)]
+
+    def close(self):
+        os.killpg(self.bash.pid, signal.SIGKILL)
+        self.bash.communicate()
+        shutil.rmtree(self.folder)
+
+
+class Docs(unittest.TestCase):
+    def check(self, shell, command, expected):
+        """Queries are asked again for a while: views follow the log, a moment later."""
+        wanted = normalised(expected)
+        tries = 100 if " query " in command else 1
+        for _ in range(tries):
+            got = normalised(shell.run(command))
+            if got == wanted:
+                return
+            weir.time.sleep(0.05)
+        self.assertEqual(got, wanted, command)
+
+    def test_every_command_that_is_shown_does_what_is_shown(self):
+        self.assertTrue(documents())
+        for path in documents():
+            with self.subTest(path.name):
+                shell = Shell()
+                self.addCleanup(shell.close)
+                for command, expected in steps(path.read_text()):
+                    self.check(shell, command, expected)
+
+    def test_every_link_between_documents_leads_somewhere(self):
+        for path in [weir.ROOT / "README.md", weir.ROOT / "REFLECTION.md", *(weir.ROOT / "docs").rglob("*.md")]:
+            for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+                self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
+
+
+if __name__ == "__main__":
+    weir.main()
