@@ -59,7 +59,7 @@ static enum status take_item(struct policy_set *set, const char *item, struct de
         return detail_set(ret_detail, STATUS_CONFIG,
                           "expected \"NAME\";q=QUOTA;w=SECONDS;pk=KEY, the name in quotes");
     struct slice name = {.data = (const uint8_t *)item + 1, .size = (size_t)(quote - item - 1)};
-    struct policy_draft draft;
+    struct policy_draft draft = {0};
     enum status status = policy_draft_start(set, name, &draft, ret_detail);
     const char *at = quote + 1;
     while (status == STATUS_OK && *at == ';') {

@@ -10,8 +10,7 @@ enum {
 };
 
 struct slot {
-    struct window window; /* its first bytes link free slots in the pool */
-    uint64_t hash;
+    struct window window;        /* its first bytes link free slots in the pool */
     uint8_t key_size;            /* SLOT_FREE: not in use */
     uint8_t key[SLOT_KEY_BYTES]; /* the key, or a pointer to it */
 };
@@ -57,6 +56,11 @@ static uint8_t *long_key(const struct slot *slot)
     uint8_t *bytes;
     memcpy(&bytes, slot->key, sizeof bytes);
     return bytes;
+}
+
+static bool slot_has_hash(const struct slot *slot, uint64_t hash)
+{
+    return slot->window.mark == (uint32_t)(hash >> 32);
 }
 
 static bool slot_has_key(const struct slot *slot, struct slice key)
@@ -175,7 +179,7 @@ static void heap_pop(struct limiter *limiter)
 static void forget_key(struct limiter *limiter, uint32_t index)
 {
     struct slot *slot = slot_at(limiter, index);
-    table_remove(&limiter->table, slot->hash, index);
+    table_remove(&limiter->table, (uint64_t)slot->window.mark << 32, index);
     slot_free_key(slot);
     pool_give(&limiter->slots, index);
 }
@@ -221,7 +225,7 @@ static uint32_t find_slot(const struct limiter *limiter, const struct candidate_
 {
     if (charge->slot_hint < limiter->slots.cell_count) {
         const struct slot *slot = slot_at(limiter, charge->slot_hint);
-        if (slot->hash == charge->hash && slot_has_key(slot, key))
+        if (slot_has_hash(slot, charge->hash) && slot_has_key(slot, key))
             return charge->slot_hint;
     }
     return table_find(&limiter->table, charge->hash, key, key_equal, limiter);
@@ -266,7 +270,7 @@ static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slic
         return status;
     struct slot *slot = slot_at(limiter, index);
     window_init(&slot->window);
-    slot->hash = hash;
+    slot->window.mark = (uint32_t)(hash >> 32);
     slot->key_size = SLOT_FREE;
     status = slot_set_key(slot, key);
     if (status == STATUS_OK)
@@ -301,7 +305,7 @@ enum status limiter_spend(struct limiter *limiter, const struct candidate_charge
         status = find_or_enter(limiter, charge, &slot);
     if (status != STATUS_OK)
         return status;
-    assert(slot_at(limiter, slot)->hash == charge->hash);
+    assert(slot_has_hash(slot_at(limiter, slot), charge->hash));
     uint64_t counts = charge->cost < limiter->quota ? charge->cost : limiter->quota;
     limiter->accepted_now++;
     return window_add(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->now_ns, counts,

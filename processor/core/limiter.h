@@ -1,6 +1,6 @@
 /* limiter: one policy's windows, by key.
  *
- *   key ──SipHash──▶ table ──▶ slot (one cache line: hash, window, key) ──▶ chunks of the window
+ *   key ──SipHash──▶ table ──▶ slot (one cache line: window, hash, key) ──▶ chunks of the window
  *
  * `keys_live` and `units_live` are exact at the time of the last limiter_expire: a key lives while
  * something of it counts. To know that without looking at every key, each live key has one entry in

@@ -3,14 +3,19 @@
 #include <assert.h>
 #include <stddef.h>
 
-enum chunk_kind { CHUNK_UNITS, CHUNK_WEIGHTED };
-enum { CHUNK_UNITS_MAX = 12, CHUNK_WEIGHTED_MAX = 4 };
+enum chunk_kind { CHUNK_UNITS, CHUNK_WEIGHTED, CHUNK_EXPRESS };
+enum {
+    CHUNK_UNITS_MAX = 12,
+    CHUNK_WEIGHTED_MAX = 4,
+    EXPRESS_EVERY = 64, /* chunks */
+};
 
 struct chunk {
     uint32_t next; /* newer chunk, or POOL_NONE */
     uint8_t kind;
     uint8_t count; /* entries written */
     uint8_t first; /* entries before it are trimmed */
+    uint8_t place; /* chunks since the express chunk before it, or since the list was empty */
     uint64_t base_ns;
     union {
         uint32_t unit_offsets[CHUNK_UNITS_MAX]; /* ns from the base */
@@ -18,6 +23,10 @@ struct chunk {
             uint32_t offsets[CHUNK_WEIGHTED_MAX];
             uint64_t costs[CHUNK_WEIGHTED_MAX];
         } weighted;
+        struct {
+            uint64_t units; /* of the chunks between this and the next, once there is a next */
+            uint32_t next;  /* the next express chunk, or POOL_NONE */
+        } express;
     } entries;
 };
 static_assert(sizeof(struct chunk) == POOL_CELL_BYTES, "a chunk is one cache line");
@@ -43,9 +52,17 @@ static uint64_t cost_of(const struct chunk *chunk, uint32_t entry)
     return chunk->kind == CHUNK_UNITS ? 1 : chunk->entries.weighted.costs[entry];
 }
 
+static uint64_t chunk_units(const struct chunk *chunk)
+{
+    uint64_t units = 0;
+    for (uint32_t i = chunk->first; i < chunk->count; i++)
+        units += cost_of(chunk, i);
+    return units;
+}
+
 void window_init(struct window *window)
 {
-    *window = (struct window){.head = POOL_NONE, .tail = POOL_NONE};
+    *window = (struct window){.head = POOL_NONE, .tail = POOL_NONE, .express = POOL_NONE};
 }
 
 /* ---- adding ---- */
@@ -103,12 +120,10 @@ static enum chunk_kind kind_after(const struct chunk *tail, uint64_t stamp_ns, u
     return heavy ? CHUNK_WEIGHTED : CHUNK_UNITS;
 }
 
-/* Appends a chunk with this one entry. */
-static enum status append_chunk(struct window *window, struct pool *pool, uint64_t stamp_ns,
-                                uint64_t cost)
+/* Appends an empty chunk. */
+static enum status append_chunk(struct window *window, struct pool *pool, enum chunk_kind kind,
+                                uint8_t place, struct chunk **ret_chunk)
 {
-    struct chunk *tail = window->tail == POOL_NONE ? NULL : chunk_at(pool, window->tail);
-    enum chunk_kind kind = kind_after(tail, stamp_ns, cost);
     uint32_t index;
     enum status status = pool_take(pool, &index);
     if (status != STATUS_OK)
@@ -116,20 +131,55 @@ static enum status append_chunk(struct window *window, struct pool *pool, uint64
     struct chunk *chunk = chunk_at(pool, index);
     chunk->next = POOL_NONE;
     chunk->kind = (uint8_t)kind;
-    chunk->count = 1;
+    chunk->count = 0;
     chunk->first = 0;
-    chunk->base_ns = stamp_ns;
-    if (kind == CHUNK_UNITS) {
-        chunk->entries.unit_offsets[0] = 0;
-    } else {
-        chunk->entries.weighted.offsets[0] = 0;
-        chunk->entries.weighted.costs[0] = cost;
-    }
-    if (tail == NULL)
+    chunk->place = place;
+    if (window->tail == POOL_NONE)
         window->head = index;
     else
-        tail->next = index;
+        chunk_at(pool, window->tail)->next = index;
     window->tail = index;
+    *ret_chunk = chunk;
+    return STATUS_OK;
+}
+
+static enum status append_express(struct window *window, struct pool *pool)
+{
+    struct chunk *chunk;
+    enum status status = append_chunk(window, pool, CHUNK_EXPRESS, 0, &chunk);
+    if (status != STATUS_OK)
+        return status;
+    chunk->entries.express.units = 0;
+    chunk->entries.express.next = POOL_NONE;
+    if (window->express != POOL_NONE)
+        chunk_at(pool, window->express)->entries.express.next = window->tail;
+    window->express = window->tail;
+    return STATUS_OK;
+}
+
+/* Appends a chunk with this one entry. The one before is full then, so its sum is known. */
+static enum status start_chunk(struct window *window, struct pool *pool, uint64_t stamp_ns,
+                               uint64_t cost)
+{
+    const struct chunk *tail = window->tail == POOL_NONE ? NULL : chunk_at(pool, window->tail);
+    enum chunk_kind kind = kind_after(tail, stamp_ns, cost);
+    uint32_t place = tail == NULL ? 0 : tail->place + 1u;
+    enum status status = STATUS_OK;
+    if (window->express != POOL_NONE)
+        chunk_at(pool, window->express)->entries.express.units += chunk_units(tail);
+    if (place == EXPRESS_EVERY) {
+        status = append_express(window, pool);
+        place = 0;
+    }
+    struct chunk *chunk;
+    if (status == STATUS_OK)
+        status = append_chunk(window, pool, kind, (uint8_t)place, &chunk);
+    if (status != STATUS_OK)
+        return status;
+    chunk->base_ns = stamp_ns;
+    bool added = chunk_add(chunk, stamp_ns, cost);
+    assert(added); /* a new chunk has room */
+    (void)added;
     return STATUS_OK;
 }
 
@@ -140,7 +190,7 @@ enum status window_add(struct window *window, struct pool *pool, uint64_t stamp_
         return STATUS_TOO_LARGE;
     if (window->tail == POOL_NONE || !chunk_add(chunk_at(pool, window->tail), stamp_ns, cost)) {
         window_trim(window, pool, stamp_ns, length_ns);
-        enum status status = append_chunk(window, pool, stamp_ns, cost);
+        enum status status = start_chunk(window, pool, stamp_ns, cost);
         if (status != STATUS_OK)
             return status;
     }
@@ -156,6 +206,8 @@ static void drop_head(struct window *window, struct pool *pool)
     window->head = chunk_at(pool, head)->next;
     if (window->head == POOL_NONE)
         window->tail = POOL_NONE;
+    if (window->express == head)
+        window->express = POOL_NONE;
     pool_give(pool, head);
 }
 
@@ -182,12 +234,27 @@ void window_clear(struct window *window, struct pool *pool)
 
 /* ---- reading ---- */
 
+/* The chunk behind an express chunk from which to go on: the next express chunk where all up to it
+ * must go anyway, taking that off *left. */
+static uint32_t ride(const struct chunk *chunk, uint64_t room, uint64_t *left)
+{
+    uint64_t units = chunk->entries.express.units;
+    if (chunk->entries.express.next == POOL_NONE || *left - units <= room)
+        return chunk->next;
+    *left -= units;
+    return chunk->entries.express.next;
+}
+
 uint64_t window_wait_walk_ns(const struct window *window, const struct pool *pool, uint64_t room,
                              uint64_t now_ns, uint64_t length_ns)
 {
     uint64_t left = window->units; /* what is behind the entries passed so far */
-    for (uint32_t index = window->head; index != POOL_NONE; index = chunk_at(pool, index)->next) {
+    for (uint32_t index = window->head; index != POOL_NONE;) {
         const struct chunk *chunk = chunk_at(pool, index);
+        if (chunk->kind == CHUNK_EXPRESS) {
+            index = ride(chunk, room, &left);
+            continue;
+        }
         for (uint32_t i = chunk->first; i < chunk->count; i++) {
             left -= cost_of(chunk, i);
             if (left > room)
@@ -196,6 +263,7 @@ uint64_t window_wait_walk_ns(const struct window *window, const struct pool *poo
             bool expired = window_expired(stamp_ns, now_ns, length_ns);
             return expired ? 0 : length_ns - (now_ns - stamp_ns);
         }
+        index = chunk->next;
     }
     assert(!"the costs in the list add up to window->units");
     return WINDOW_NEVER;

@@ -3,11 +3,14 @@
  * A list of one-line chunks from a pool. Times are exact ns: a chunk holds a base time and offsets
  * of 32 bits, and what does not fit starts a new chunk.
  *
- *     units chunk      base, next, kind, count, first | 12 × offset                  cost 1 each
- *     weighted chunk   base, next, kind, count, first |  4 × offset, 4 × cost
+ *     units chunk      next, kind, count, first, base | 12 × offset                  cost 1 each
+ *     weighted chunk   next, kind, count, first, base |  4 × offset, 4 × cost
+ *     express chunk    next, kind                     | next express chunk, sum of costs up to it
  *
  * Costs of equal stamps in a weighted chunk are added up, so a burst in one batch (one stamp) takes
- * one entry. A dense window takes 5.3 bytes per unit.
+ * one entry. A dense window takes 5.3 bytes per unit. Express chunks stand between every 64 others
+ * and let a reader pass over those in one step, so that nobody who asks for half of a large quota
+ * again and again can make each answer a walk over a million entries.
  *
  * At time t a stamp s counts while s > t − length; entries that no longer count stay in the list
  * until window_trim, and every reader passes over them, so trimming never changes an answer. Stamps
@@ -25,11 +28,14 @@
 #define WINDOW_NEVER UINT64_MAX
 
 struct window {
-    uint64_t units; /* sum of all costs in the list, those that no longer count included */
-    uint32_t head;  /* oldest chunk; POOL_NONE: the list is empty */
-    uint32_t tail;  /* newest chunk */
+    uint64_t units;   /* sum of all costs in the list, those that no longer count included */
+    uint32_t head;    /* oldest chunk; POOL_NONE: the list is empty */
+    uint32_t tail;    /* newest chunk; never an express chunk */
+    uint32_t express; /* newest express chunk; POOL_NONE: none in the list */
+    uint32_t mark;    /* the owner's to use: fills up the eight bytes */
 };
 
+/* Empty; sets the mark to 0. */
 void window_init(struct window *window);
 
 /* Adds `cost` ≥ 1 at `stamp_ns` ≥ the newest. When it starts a chunk it first trims at `stamp_ns`,

@@ -178,41 +178,81 @@ static uint64_t plain_sum(const struct plain *plain, uint64_t now_ns)
 
 static uint64_t plain_wait(const struct plain *plain, uint64_t room, uint64_t now_ns)
 {
-    for (uint64_t wait_ns = 0;; wait_ns++)
-        if (plain_sum(plain, now_ns + wait_ns) <= room)
-            return wait_ns;
+    uint64_t left = plain_sum(plain, now_ns);
+    for (uint32_t i = 0; left > room; i++) {
+        uint64_t end_ns = plain->stamps_ns[i] + LENGTH_NS;
+        if (end_ns <= now_ns)
+            continue;
+        left -= plain->costs[i];
+        if (left <= room)
+            return end_ns - now_ns;
+    }
+    return 0;
+}
+
+static uint64_t seed_to_use(void)
+{
+    const char *named = getenv("WEIR_SEED");
+    uint64_t seed = named != NULL ? strtoull(named, NULL, 10) : rng_seed_random() >> 32;
+    print_message("WEIR_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+/* `count` entries: now and then a new time up to `step` later, costs up to `weight`. */
+static void compare(struct rng *rng, struct plain *plain, uint32_t count, uint64_t step,
+                    uint64_t weight)
+{
+    struct fixture f = fixture();
+    uint64_t now_ns = 0;
+    plain->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        now_ns += rng_below(rng, 3) == 0 ? rng_below(rng, step) : 0;
+        uint64_t cost = 1 + rng_below(rng, weight);
+        add(&f, now_ns, cost);
+        plain->stamps_ns[plain->count] = now_ns;
+        plain->costs[plain->count++] = cost;
+        if (rng_below(rng, 8) == 0)
+            window_trim(&f.window, &f.pool, now_ns, LENGTH_NS);
+        uint64_t room = rng_below(rng, plain_sum(plain, now_ns) + 1);
+        assert_int_equal(wait(&f, room, now_ns), plain_wait(plain, room, now_ns));
+    }
+    window_trim(&f.window, &f.pool, now_ns, LENGTH_NS);
+    assert_true(f.window.units == plain_sum(plain, now_ns));
+    window_clear(&f.window, &f.pool);
+    pool_fini(&f.pool);
 }
 
 static void answers_as_a_plain_list_does(void **unused)
 {
     (void)unused;
-    const char *named = getenv("WEIR_SEED");
-    uint64_t seed = named != NULL ? strtoull(named, NULL, 10) : rng_seed_random() >> 32;
     struct rng rng;
-    rng_init(&rng, seed);
-    print_message("WEIR_SEED=%llu\n", (unsigned long long)seed);
+    rng_init(&rng, seed_to_use());
     struct plain *plain = malloc(sizeof *plain);
     assert_non_null(plain);
-    for (unsigned round = 0; round < 40; round++) {
-        struct fixture f = fixture();
-        uint64_t now_ns = 0;
-        uint64_t step = 1 + rng_below(&rng, 300), weight = 1 + rng_below(&rng, 3);
-        plain->count = 0;
-        for (unsigned i = 0; i < 100; i++) {
-            now_ns += rng_below(&rng, 3) == 0 ? rng_below(&rng, step) : 0;
-            uint64_t cost = 1 + rng_below(&rng, weight);
-            add(&f, now_ns, cost);
-            plain->stamps_ns[plain->count] = now_ns;
-            plain->costs[plain->count++] = cost;
-            if (rng_below(&rng, 8) == 0)
-                window_trim(&f.window, &f.pool, now_ns, LENGTH_NS);
-            uint64_t room = rng_below(&rng, plain_sum(plain, now_ns) + 1);
-            assert_int_equal(wait(&f, room, now_ns), plain_wait(plain, room, now_ns));
-        }
-        window_clear(&f.window, &f.pool);
-        pool_fini(&f.pool);
-    }
+    for (unsigned round = 0; round < 60; round++)
+        compare(&rng, plain, 100, 1 + rng_below(&rng, 300), 1 + rng_below(&rng, 3));
+    for (unsigned round = 0; round < 6; round++)
+        compare(&rng, plain, ENTRIES_MAX, 2 + round % 3, 1 + round % 2 * 20);
     free(plain);
+}
+
+static void a_long_walk_is_cut_short_and_as_exact(void **unused)
+{
+    (void)unused;
+    enum { UNITS = 3000000 };
+    struct fixture f = fixture();
+    for (uint64_t i = 0; i < UNITS; i++)
+        assert_int_equal(window_add(&f.window, &f.pool, i, 1, UNITS), STATUS_OK);
+    for (uint64_t i = 0; i < 3000; i++) { /* takes minutes where each entry is visited */
+        uint64_t room = UNITS / 2 + i;
+        uint64_t wait_ns = window_wait_ns(&f.window, &f.pool, room, UNITS - 1, UNITS);
+        assert_int_equal(wait_ns, UNITS - room);
+    }
+    window_trim(&f.window, &f.pool, UNITS + UNITS / 2, UNITS);
+    assert_int_equal(window_wait_ns(&f.window, &f.pool, 0, UNITS + UNITS / 2, UNITS),
+                     UNITS / 2 - 1);
+    window_clear(&f.window, &f.pool);
+    pool_fini(&f.pool);
 }
 
 int main(void)
@@ -228,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_sum_past_64_bits_is_refused_and_changes_nothing),
         cmocka_unit_test(chunks_are_used_again),
         cmocka_unit_test(answers_as_a_plain_list_does),
+        cmocka_unit_test(a_long_walk_is_cut_short_and_as_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
