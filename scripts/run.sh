@@ -134,6 +134,6 @@ while [ -z "$stopping" ] && { [ "$seconds" -eq 0 ] || [ $((SECONDS - since)) -lt
             die "a program of the pipeline ended by itself"
         fi
     done
-    draw
+    draw || true # Ctrl-C also ends the query that is under way
 done
 say "stopping"
