@@ -219,7 +219,7 @@ enum status log_open(const struct log_options *options, log_visit_fn *visit, voi
         status = open_store(log, options, visit, context, &warning, ret_detail);
     if (status != STATUS_OK) {
         log_close(&log);
-        return status;
+        return status == STATUS_NOT_FOUND ? STATUS_IO : status;
     }
     if (ret_warning != NULL)
         *ret_warning = warning;
@@ -388,7 +388,7 @@ struct log_room log_room(const struct log *log)
 {
     /* This order: read the other way round, a switch in between would count a segment twice. */
     struct log_room room = {.batches = atomic_load(&log->published->room_here)};
-    if (preparer_ready(log->preparer))
+    if (preparer_settled(log->preparer))
         room.batches += (uint32_t)(log->segment_bytes / BATCH_BYTES_MAX);
     room.no_space = preparer_no_space(log->preparer);
     return room;

@@ -66,25 +66,29 @@ typedef enum status log_visit_fn(void *context, const struct batch_view *batch,
 
 struct log;
 
-/* Opens or creates the store (the caller holds its lock) and folds all of it through `visit`.
- * A bad last batch with no valid later header is set aside into DIRECTORY/set-aside/ (ret_warning
- * says so, else it is ""); any other damage is STATUS_DAMAGED and names file and offset. Before it
- * returns it rewrites the last batch in place and fdatasyncs it, and has the space for what comes
- * next. IO, NO_SPACE (a new store that does not fit). */
+/* Opens or creates the store (the caller holds its lock; DIRECTORY exists) and folds all of it
+ * through `visit`. A torn last write is set aside into DIRECTORY/set-aside/ (ret_warning says so,
+ * else it is ""); any other damage is STATUS_DAMAGED and names file and offset (the rule: scan.h).
+ * Before it returns it rewrites the last write in place and fdatasyncs it, and log_room knows
+ * whether there is space for what comes next. IO, NO_SPACE (a new store that does not fit, or no
+ * space to set something aside), NO_MEMORY, what `visit` returned. */
 MUST_USE enum status log_open(const struct log_options *options, log_visit_fn *visit, void *context,
                               struct log **ret_log, struct detail *ret_warning,
                               struct detail *ret_detail);
 void log_close(struct log **log);
 
-/* Appends `count` batches with one write and one fdatasync; when it returns OK they are durable and
- * log_durable has moved. OUT_OF_ORDER: a number, id or time that is not the next: nothing is
- * written. NO_SPACE: no zero-filled room (never when log_room was heeded): nothing is written. IO:
- * the log takes nothing more; stop at once, acknowledge nothing. */
+/* Appends `count` batches with one write and one fdatasync (two of each where the group goes on in
+ * the next segment); when it returns OK they are durable and log_durable has moved. Waits where
+ * that segment is just being prepared, which never happens when log_room was heeded. OUT_OF_ORDER:
+ * a number, id or time that is not the next; TOO_LARGE, INVALID: sizes and counts that no batch may
+ * have; NO_SPACE: the disk is full, or the group needs more than one new segment: in all these
+ * cases nothing is written. IO: the log takes nothing more; stop at once, acknowledge nothing. */
 MUST_USE enum status log_append(struct log *log, const struct batch_view *batches, uint32_t count,
                                 struct detail *ret_detail);
 
 struct log_room {
-    uint32_t batches; /* of BATCH_BYTES_MAX that surely fit what is zero-filled now */
+    uint32_t batches; /* of BATCH_BYTES_MAX that surely fit what is zero-filled now; never 0 after
+                         an I/O error, so that the next append tells of it */
     bool no_space; /* the last attempt to prepare a segment found the disk full (it is tried again
                       every second) */
 };

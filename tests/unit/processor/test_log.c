@@ -314,6 +314,35 @@ static void takes_nothing_more_after_a_failed_write(void **state)
     log_close(&log);
 }
 
+static void an_error_of_the_thread_that_prepares_reaches_the_next_append(void **state)
+{
+    (void)state;
+    struct log *log = fixture_open(store, &history, 1, NULL);
+    wait_for_room(log, 2);
+    struct rlimit before;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit half = {.rlim_cur = FIXTURE_SEGMENT_BYTES / 2, .rlim_max = before.rlim_max};
+    log_close(&log);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &half), 0); /* of any file from now on */
+    log = fixture_open(store, &history, 1, NULL);
+    wait_for_room(log, 2); /* it says there is room, so that somebody comes */
+    add_large(5);
+    history_append(&history, log, 1, 1, 1);
+    struct batch_view views[4];
+    for (size_t i = 0; i < 4; i++)
+        views[i] = history.batches[2 + i].view;
+    struct detail detail = {""};
+    const enum status status = log_append(log, views, 4, &detail);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(status, STATUS_IO);
+    assert_non_null(strstr(detail.text, "spare.seg"));
+    assert_int_equal(log_append(log, views, 1, &detail), STATUS_IO);
+    log_close(&log);
+    log = fixture_open(store, &history, 2, NULL);
+    log_close(&log);
+}
+
 static void a_store_that_cannot_be_written_is_an_error(void **state)
 {
     (void)state;
@@ -323,7 +352,7 @@ static void a_store_that_cannot_be_written_is_an_error(void **state)
     size_t visited = 0;
     assert_int_equal(
         fixture_try_open("/nonexistent/store", &history, &log, &visited, &warning, &detail),
-        STATUS_NOT_FOUND);
+        STATUS_IO);
     assert_non_null(strstr(detail.text, "/nonexistent/store"));
     assert_null(log);
 }
@@ -450,6 +479,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(takes_over_a_segment_that_was_prepared_and_never_used,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(takes_nothing_more_after_a_failed_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_error_of_the_thread_that_prepares_reaches_the_next_append, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_cannot_be_written_is_an_error, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_failing_visit_stops_the_opening, set_up, tear_down),
