@@ -67,17 +67,9 @@ void window_init(struct window *window)
 
 /* ---- adding ---- */
 
-/* The third equal stamp in a row: a burst, which a weighted chunk holds in one entry. */
-static bool is_burst(const struct chunk *chunk, uint32_t offset)
-{
-    const uint32_t *offsets = chunk->entries.unit_offsets;
-    uint32_t count = chunk->count;
-    return count >= 2 && offsets[count - 1] == offset && offsets[count - 2] == offset;
-}
-
 static bool add_unit(struct chunk *chunk, uint32_t offset, uint64_t cost)
 {
-    if (cost != 1 || chunk->count == CHUNK_UNITS_MAX || is_burst(chunk, offset))
+    if (cost != 1 || chunk->count == CHUNK_UNITS_MAX)
         return false;
     chunk->entries.unit_offsets[chunk->count++] = offset;
     return true;
@@ -108,7 +100,7 @@ static bool chunk_add(struct chunk *chunk, uint64_t stamp_ns, uint64_t cost)
                                       : add_weight(chunk, (uint32_t)offset, cost);
 }
 
-/* Weighted after a burst or a weight, since more of the kind is likely; units else. */
+/* Weighted after a weight and within a burst, since more of the kind is likely; units else. */
 static enum chunk_kind kind_after(const struct chunk *tail, uint64_t stamp_ns, uint64_t cost)
 {
     if (cost != 1)

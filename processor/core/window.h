@@ -7,10 +7,10 @@
  *     weighted chunk   next, kind, count, first, base |  4 × offset, 4 × cost
  *     express chunk    next, kind                     | next express chunk, sum of costs up to it
  *
- * Costs of equal stamps in a weighted chunk are added up, so a burst in one batch (one stamp) takes
- * one entry. A dense window takes 5.3 bytes per unit. Express chunks stand between every 64 others
- * and let a reader pass over those in one step, so that nobody who asks for half of a large quota
- * again and again can make each answer a walk over a million entries.
+ * Costs of equal stamps in a weighted chunk are added up, so a long burst in one batch (one stamp)
+ * takes few entries. A dense window takes 5.3 bytes per unit. Express chunks stand between every 64
+ * others and let a reader pass over those in one step, so that nobody who asks for half of a large
+ * quota again and again can make each answer a walk over a million entries.
  *
  * At time t a stamp s counts while s > t − length; entries that no longer count stay in the list
  * until window_trim, and every reader passes over them, so trimming never changes an answer. Stamps
