@@ -26,10 +26,11 @@ struct link {
     struct socket *ingest;
     struct socket *control;
     struct socket *events;
-    struct frame header; /* of the ack that the caller holds */
-    struct frame scratch;
+    struct frame topic, header, body; /* of the message that the caller holds */
+    struct frame reply, reply_body;   /* of the reply that the caller holds */
     uint64_t request_number;
-    bool answered; /* the processor has answered once */
+    bool answered;      /* the processor has answered once */
+    bool waits_limited; /* even then, a request is not repeated for ever */
 };
 
 static enum status open_socket(struct link *link, enum socket_kind kind, struct detail *ret_detail)
@@ -64,8 +65,11 @@ enum status link_open(const struct endpoints *endpoints, struct link **ret_link,
     if (link == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the sockets");
     link->endpoints = *endpoints;
+    frame_init(&link->topic);
     frame_init(&link->header);
-    frame_init(&link->scratch);
+    frame_init(&link->body);
+    frame_init(&link->reply);
+    frame_init(&link->reply_body);
     enum status status = open_socket(link, SOCKET_SUB, ret_detail);
     if (status == STATUS_OK)
         status = open_socket(link, SOCKET_DEALER, ret_detail);
@@ -83,13 +87,21 @@ void link_close(struct link **link)
     struct link *l = *link;
     if (l == NULL)
         return;
+    frame_fini(&l->topic);
     frame_fini(&l->header);
-    frame_fini(&l->scratch);
+    frame_fini(&l->body);
+    frame_fini(&l->reply);
+    frame_fini(&l->reply_body);
     socket_close(&l->ingest);
     socket_close(&l->control);
     socket_close(&l->events);
     free(l);
     *link = NULL;
+}
+
+void link_limit_waits(struct link *link)
+{
+    link->waits_limited = true;
 }
 
 /* Requests. Each has a number in a frame of its own, which comes back with the reply. */
@@ -106,33 +118,44 @@ static enum status send_request(struct link *link, struct slice request)
     return status == STATUS_FULL ? STATUS_OK : status;
 }
 
+/* Receives one more frame of the message that `before` began, or empties `frame`. */
+static enum status receive_rest(struct socket *socket, const struct frame *before,
+                                struct frame *frame)
+{
+    if (frame_more(before))
+        return socket_receive(socket, frame);
+    frame_fini(frame);
+    return STATUS_OK;
+}
+
 /* Reads replies that are there until the one to the newest request; END: not there yet. */
-static enum status receive_reply(struct link *link, struct slice *ret_reply)
+static enum status receive_reply(struct link *link, struct link_reply *ret_reply)
 {
     uint8_t number[8];
     codec_put_be(number, link->request_number, sizeof number);
     for (;;) {
-        enum status status = socket_receive(link->control, &link->scratch);
+        enum status status = socket_receive(link->control, &link->reply);
         if (status != STATUS_OK)
             return status;
-        bool ours = slice_equal(frame_slice(&link->scratch), (struct slice){number, sizeof number});
-        if (!ours || !frame_more(&link->scratch)) {
-            socket_discard_rest(link->control, &link->scratch);
+        bool ours = slice_equal(frame_slice(&link->reply), (struct slice){number, sizeof number});
+        if (!ours || !frame_more(&link->reply)) {
+            socket_discard_rest(link->control, &link->reply);
             continue;
         }
-        status = socket_receive(link->control, &link->scratch);
+        status = socket_receive(link->control, &link->reply);
+        if (status == STATUS_OK)
+            status = receive_rest(link->control, &link->reply, &link->reply_body);
         if (status != STATUS_OK)
             return status;
-        bool whole = !frame_more(&link->scratch);
-        *ret_reply = frame_slice(&link->scratch);
-        if (whole)
+        *ret_reply = (struct link_reply){frame_slice(&link->reply), frame_slice(&link->reply_body)};
+        if (!frame_more(&link->reply_body))
             return STATUS_OK;
-        socket_discard_rest(link->control, &link->scratch);
+        socket_discard_rest(link->control, &link->reply_body);
     }
 }
 
 /* Waits for the reply to the newest request. TIMED_OUT, INTERRUPTED, IO. */
-static enum status await_reply(struct link *link, struct slice *ret_reply)
+static enum status await_reply(struct link *link, struct link_reply *ret_reply)
 {
     uint64_t deadline_ns = clock_boot_ns() + REQUEST_REPEAT_MS * NS_PER_MS;
     for (;;) {
@@ -164,7 +187,7 @@ static enum status nobody_answers(const struct link *link, struct detail *ret_de
 
 /* Repeats the request until it is answered, or, before the first answer ever, for a limited time.
  * The caller reads the reply. */
-static enum status ask(struct link *link, struct slice request, struct slice *ret_reply,
+static enum status ask(struct link *link, struct slice request, struct link_reply *ret_reply,
                        struct detail *ret_detail)
 {
     uint64_t limit_ns = clock_boot_ns() + LINK_HELLO_NS_MAX;
@@ -182,7 +205,8 @@ static enum status ask(struct link *link, struct slice request, struct slice *re
             return detail_set(ret_detail, status, "stopped before the processor answered");
         if (status != STATUS_TIMED_OUT)
             return detail_set(ret_detail, status, "cannot talk to %s", link->endpoints.control);
-        if (!link->answered && clock_boot_ns() >= limit_ns)
+        bool limited = !link->answered || link->waits_limited;
+        if (limited && clock_boot_ns() >= limit_ns)
             return nobody_answers(link, ret_detail);
     }
 }
@@ -211,11 +235,11 @@ enum status link_hello(struct link *link, struct slice source, struct hello_repl
     status = request.status;
     uint64_t limit_ns = clock_boot_ns() + LINK_HELLO_NS_MAX;
     while (status == STATUS_OK) {
-        struct slice reply;
+        struct link_reply reply;
         status = ask(link, buffer_slice(&request), &reply, ret_detail);
         if (status != STATUS_OK)
             break;
-        status = hello_reply_read(reply, ret_reply, ret_detail);
+        status = hello_reply_read(reply.reply, ret_reply, ret_detail);
         if (status != STATUS_UNAVAILABLE || clock_boot_ns() >= limit_ns)
             break;
         status = STATUS_OK;
@@ -226,8 +250,15 @@ enum status link_hello(struct link *link, struct slice source, struct hello_repl
     return status;
 }
 
-/* [1, "ok", {"log_id": bin 16, …}] */
-static enum status read_log_id(struct slice reply, struct log_id *ret_log_id,
+static enum status read_uint_field(struct slice map, const char *name, uint64_t *ret_value)
+{
+    struct mp_reader value;
+    enum status status = event_field(map, slice_of_text(name), &value);
+    return status == STATUS_OK ? mp_read_uint(&value, ret_value) : status;
+}
+
+/* [1, "ok", {"log_id": bin 16, "now": uint, "boottime": uint, …}] */
+static enum status read_status(struct slice reply, struct processor_status *ret_status,
                                struct detail *ret_detail)
 {
     struct mp_reader reader;
@@ -241,13 +272,18 @@ static enum status read_log_id(struct slice reply, struct log_id *ret_log_id,
     if (status == STATUS_OK)
         status = event_field(map, slice_of_text("log_id"), &value);
     if (status == STATUS_OK)
-        status = log_id_read(&value, ret_log_id);
+        status = log_id_read(&value, &ret_status->log_id);
+    if (status == STATUS_OK)
+        status = read_uint_field(map, "now", &ret_status->now_ns);
+    if (status == STATUS_OK)
+        status = read_uint_field(map, "boottime", &ret_status->boottime_ns);
     if (status != STATUS_OK)
-        return detail_set(ret_detail, STATUS_MALFORMED, "the processor's status has no log_id");
+        return detail_set(ret_detail, STATUS_MALFORMED, "the processor's status lacks something");
     return STATUS_OK;
 }
 
-enum status link_log_id(struct link *link, struct log_id *ret_log_id, struct detail *ret_detail)
+enum status link_status(struct link *link, struct processor_status *ret_status,
+                        struct detail *ret_detail)
 {
     struct buffer request;
     buffer_init(&request, REQUEST_BYTES_MAX);
@@ -257,7 +293,7 @@ enum status link_log_id(struct link *link, struct log_id *ret_log_id, struct det
     if (status == STATUS_OK)
         status = ask(link, buffer_slice(&request), &reply, ret_detail);
     if (status == STATUS_OK)
-        status = read_log_id(reply, ret_log_id, ret_detail);
+        status = read_status(reply, ret_status, ret_detail);
     buffer_fini(&request);
     return status;
 }
@@ -269,28 +305,49 @@ enum status link_push(struct link *link, struct slice submission)
     return socket_send(link->ingest, submission, false);
 }
 
-enum status link_receive_ack(struct link *link, struct ack *ret_ack)
+enum status link_push_more(struct link *link, struct slice frame)
+{
+    return socket_send(link->ingest, frame, true);
+}
+
+enum status link_subscribe(struct link *link, const char *topic)
+{
+    return socket_subscribe(link->events, slice_of_text(topic));
+}
+
+enum status link_receive(struct link *link, struct link_message *ret_message)
 {
     for (;;) {
-        enum status status = socket_receive(link->events, &link->scratch);
+        enum status status = socket_receive(link->events, &link->topic);
         if (status != STATUS_OK)
             return status;
-        if (!frame_more(&link->scratch))
+        if (!frame_more(&link->topic))
             continue;
         status = socket_receive(link->events, &link->header);
+        if (status == STATUS_OK)
+            status = receive_rest(link->events, &link->header, &link->body);
         if (status != STATUS_OK)
             return status;
-        bool whole = !frame_more(&link->header);
-        if (!whole)
-            socket_discard_rest(link->events, &link->header);
-        else if (ack_read(frame_slice(&link->header), ret_ack) == STATUS_OK)
+        *ret_message = (struct link_message){frame_slice(&link->topic), frame_slice(&link->header),
+                                             frame_slice(&link->body)};
+        if (!frame_more(&link->body))
             return STATUS_OK;
+        socket_discard_rest(link->events, &link->body);
     }
+}
+
+enum status link_receive_ack(struct link *link, struct ack *ret_ack)
+{
+    struct link_message message;
+    enum status status = link_receive(link, &message);
+    while (status == STATUS_OK && ack_read(message.header, ret_ack) != STATUS_OK)
+        status = link_receive(link, &message);
+    return status;
 }
 
 enum status link_wait(struct link *link, struct link_wait *wait)
 {
-    struct socket_wait items[4] = {{.socket = link->events, .fd = -1}};
+    struct socket_wait items[5] = {{.socket = link->events, .fd = -1}};
     int count = 1;
     int fd_item = -1;
     /* The descriptor stays readable after a stop: then it would end every wait at once. */
@@ -301,6 +358,8 @@ enum status link_wait(struct link *link, struct link_wait *wait)
         fd_item = count;
         items[count++] = (struct socket_wait){.socket = NULL, .fd = wait->fd};
     }
+    if (wait->socket != NULL)
+        items[count++] = (struct socket_wait){.socket = wait->socket, .fd = -1};
     if (wait->want_push)
         items[count++] = (struct socket_wait){.socket = link->ingest, .fd = -1, .want_write = true};
 

@@ -1,4 +1,5 @@
-/* link: a producer's three sockets: PUSH to ingest, DEALER to control, SUB for the acks.
+/* link: a producer's three sockets: PUSH to ingest, DEALER to control, SUB for the acks (and for
+ * other topics, where asked).
  *
  * Speaks the wire, decides nothing: what to send and what an ack means is the outbox's business.
  * The processor must answer the first request within a time limit; afterwards one that is away is
@@ -22,29 +23,62 @@ MUST_USE enum status link_open(const struct endpoints *endpoints, struct link **
                                struct detail *ret_detail);
 void link_close(struct link **link);
 
+/* From now on every request has the time limit of the first: for who would rather know that the
+ * processor is away than wait for it. */
+void link_limit_waits(struct link *link);
+
 /* Subscribes to the acks of `source`, then takes its name over. While no request was ever answered:
  * STATUS_UNAVAILABLE after LINK_HELLO_NS_MAX, saying what to do. Later it waits as long as it
  * takes, repeating the request. STATUS_INTERRUPTED when asked to stop. */
 MUST_USE enum status link_hello(struct link *link, struct slice source,
                                 struct hello_reply *ret_reply, struct detail *ret_detail);
 
-/* Asks which log the processor keeps; limits as link_hello. */
-MUST_USE enum status link_log_id(struct link *link, struct log_id *ret_log_id,
+/* What a producer wants to know of the processor. */
+struct processor_status {
+    struct log_id log_id;
+    uint64_t now_ns;      /* log time, and … */
+    uint64_t boottime_ns; /* … its CLOCK_BOOTTIME at the same moment */
+};
+/* Asks for it; limits as link_hello. */
+MUST_USE enum status link_status(struct link *link, struct processor_status *ret_status,
                                  struct detail *ret_detail);
+
+/* Any request; limits as link_hello. The reply borrows the link's memory until the next request;
+ * the caller reads it. */
+struct link_reply {
+    struct slice reply;
+    struct slice body; /* records; size 0: none */
+};
+MUST_USE enum status link_ask(struct link *link, const struct control_request *request,
+                              struct link_reply *ret_reply, struct detail *ret_detail);
 
 /* Pushes one submission; never waits. OK, FULL, IO. */
 MUST_USE enum status link_push(struct link *link, struct slice submission);
-/* The next ack; it borrows the link's memory until the next call. OK, END (none now), IO. What is
- * no ack is skipped. */
+/* Pushes one frame of a message that has more of them behind it, which no good submission has. */
+MUST_USE enum status link_push_more(struct link *link, struct slice frame);
+
+/* Subscribes to one more topic of the feed. */
+MUST_USE enum status link_subscribe(struct link *link, const char *topic);
+/* The next message of any topic subscribed to; it borrows the link's memory until the next one.
+ * OK, END (none now), IO. */
+struct link_message {
+    struct slice topic;
+    struct slice header;
+    struct slice body; /* size 0: none */
+};
+MUST_USE enum status link_receive(struct link *link, struct link_message *ret_message);
+/* As link_receive, the next ack; it borrows the link's memory until the next call. OK, END (none
+ * now), IO. What is no ack is skipped. */
 MUST_USE enum status link_receive_ack(struct link *link, struct ack *ret_ack);
 
 struct link_wait {
     int fd;         /* also wait until this is readable; −1: none */
+    struct socket *socket; /* and until there is a message; NULL: none */
     int timeout_ms; /* −1: for ever */
     bool want_push; /* also wait until a submission can be pushed */
     bool fd_ready;  /* result */
 };
-/* Waits for an ack, a stop, or what `wait` asks for. OK (also when the time is over), IO. */
+/* Waits for a message, a stop, or what `wait` asks for. OK (also when the time is over), IO. */
 MUST_USE enum status link_wait(struct link *link, struct link_wait *wait);
 
 #endif
