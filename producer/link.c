@@ -250,11 +250,15 @@ enum status link_hello(struct link *link, struct slice source, struct hello_repl
     return status;
 }
 
-static enum status read_uint_field(struct slice map, const char *name, uint64_t *ret_value)
+/* 0 if there is none. */
+static uint64_t uint_field(struct slice map, const char *name)
 {
-    struct mp_reader value;
-    enum status status = event_field(map, slice_of_text(name), &value);
-    return status == STATUS_OK ? mp_read_uint(&value, ret_value) : status;
+    struct mp_reader reader;
+    uint64_t value;
+    enum status status = event_field(map, slice_of_text(name), &reader);
+    if (status == STATUS_OK)
+        status = mp_read_uint(&reader, &value);
+    return status == STATUS_OK ? value : 0;
 }
 
 /* [1, "ok", {"log_id": bin 16, "now": uint, "boottime": uint, …}] */
@@ -268,33 +272,41 @@ static enum status read_status(struct slice reply, struct processor_status *ret_
         return status;
     struct slice map;
     struct mp_reader value;
+    struct log_id log_id;
     status = mp_read_raw(&reader, &map);
     if (status == STATUS_OK)
         status = event_field(map, slice_of_text("log_id"), &value);
     if (status == STATUS_OK)
-        status = log_id_read(&value, &ret_status->log_id);
-    if (status == STATUS_OK)
-        status = read_uint_field(map, "now", &ret_status->now_ns);
-    if (status == STATUS_OK)
-        status = read_uint_field(map, "boottime", &ret_status->boottime_ns);
+        status = log_id_read(&value, &log_id);
     if (status != STATUS_OK)
-        return detail_set(ret_detail, STATUS_MALFORMED, "the processor's status lacks something");
+        return detail_set(ret_detail, STATUS_MALFORMED, "the processor's status has no log_id");
+    *ret_status = (struct processor_status){.log_id = log_id,
+                                            .now_ns = uint_field(map, "now"),
+                                            .boottime_ns = uint_field(map, "boottime")};
     return STATUS_OK;
+}
+
+enum status link_ask(struct link *link, const struct control_request *request,
+                     struct link_reply *ret_reply, struct detail *ret_detail)
+{
+    struct buffer frame;
+    buffer_init(&frame, REQUEST_BYTES_MAX);
+    control_request_write(&frame, request);
+    enum status status = frame.status;
+    if (status == STATUS_OK)
+        status = ask(link, buffer_slice(&frame), ret_reply, ret_detail);
+    buffer_fini(&frame);
+    return status;
 }
 
 enum status link_status(struct link *link, struct processor_status *ret_status,
                         struct detail *ret_detail)
 {
-    struct buffer request;
-    buffer_init(&request, REQUEST_BYTES_MAX);
-    control_request_write(&request, &(struct control_request){.verb = CONTROL_STATUS});
-    struct slice reply;
-    enum status status = request.status;
+    struct control_request request = {.verb = CONTROL_STATUS};
+    struct link_reply reply;
+    enum status status = link_ask(link, &request, &reply, ret_detail);
     if (status == STATUS_OK)
-        status = ask(link, buffer_slice(&request), &reply, ret_detail);
-    if (status == STATUS_OK)
-        status = read_status(reply, ret_status, ret_detail);
-    buffer_fini(&request);
+        status = read_status(reply.reply, ret_status, ret_detail);
     return status;
 }
 

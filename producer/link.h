@@ -37,7 +37,7 @@ MUST_USE enum status link_hello(struct link *link, struct slice source,
 struct processor_status {
     struct log_id log_id;
     uint64_t now_ns;      /* log time, and … */
-    uint64_t boottime_ns; /* … its CLOCK_BOOTTIME at the same moment */
+    uint64_t boottime_ns; /* … its CLOCK_BOOTTIME at the same moment; 0: it does not say */
 };
 /* Asks for it; limits as link_hello. */
 MUST_USE enum status link_status(struct link *link, struct processor_status *ret_status,
@@ -72,11 +72,11 @@ MUST_USE enum status link_receive(struct link *link, struct link_message *ret_me
 MUST_USE enum status link_receive_ack(struct link *link, struct ack *ret_ack);
 
 struct link_wait {
-    int fd;         /* also wait until this is readable; −1: none */
+    int fd;                /* also wait until this is readable; −1: none */
     struct socket *socket; /* and until there is a message; NULL: none */
-    int timeout_ms; /* −1: for ever */
-    bool want_push; /* also wait until a submission can be pushed */
-    bool fd_ready;  /* result */
+    int timeout_ms;        /* −1: for ever */
+    bool want_push;        /* also wait until a submission can be pushed */
+    bool fd_ready;         /* result */
 };
 /* Waits for a message, a stop, or what `wait` asks for. OK (also when the time is over), IO. */
 MUST_USE enum status link_wait(struct link *link, struct link_wait *wait);
