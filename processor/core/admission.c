@@ -1,6 +1,7 @@
 #include "processor/core/admission.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "processor/core/state_struct.h"
 
@@ -48,25 +49,31 @@ void admission_prefetch_windows(const struct state *state, const struct candidat
 
 /* ---- the verdict ---- */
 
-/* The fields that every decision on a candidate has; the others are set where they have a meaning.
- */
-static void start_decision(const struct state *state, const struct candidate *candidate,
-                           uint64_t now_ns, struct decision *ret_decision)
+/* An acceptance without charges: the fields that every verdict has. Those that have a meaning only
+ * sometimes are set then; the whole is too large to be cleared for each event. */
+static void start_verdict(const struct state *state, uint32_t source, uint64_t sequence,
+                          uint64_t now_ns, struct decision *ret_decision)
 {
     ret_decision->kind = DECISION_ACCEPT;
     ret_decision->time_ns = now_ns;
-    ret_decision->source = candidate->source;
-    ret_decision->sequence = candidate->sequence;
+    ret_decision->source = source;
+    ret_decision->sequence = sequence;
     ret_decision->count = 1;
     ret_decision->event_id = state->position.last_event_id + 1;
     ret_decision->policy = POLICY_NONE;
     ret_decision->policy_charge = 0;
     ret_decision->retry_after_ns = RETRY_NEVER;
-    ret_decision->charge_count = candidate->charge_count;
-    ret_decision->charges = candidate->charges;
+    ret_decision->charge_count = 0;
+    ret_decision->charges = NULL;
     ret_decision->shadow_count = 0;
     ret_decision->spends = 0;
     ret_decision->detail.text[0] = '\0';
+}
+
+static void take_charges(struct decision *decision, const struct candidate *candidate)
+{
+    decision->charge_count = candidate->charge_count;
+    decision->charges = candidate->charges;
 }
 
 static void turn_down(struct decision *decision, enum reason reason)
@@ -94,20 +101,15 @@ static void blame(struct decision *decision, uint32_t charge, uint64_t retry_aft
     decision->retry_after_ns = retry_after_ns;
 }
 
-static void turn_down_full(const struct state *state, struct decision *decision, uint32_t charge,
-                           enum limiter_room room)
+static void explain_full(const struct policy *policy, enum limiter_room room,
+                         struct detail *ret_detail)
 {
-    turn_down(decision, REASON_UNAVAILABLE);
-    blame(decision, charge, RETRY_NEVER);
-    const struct policy *policy = &state->policies->items[decision->policy];
+    bool keys = room == LIMITER_KEYS_FULL;
     enum status status =
-        room == LIMITER_KEYS_FULL
-            ? detail_set(&decision->detail, STATUS_UNAVAILABLE,
-                         "policy %s: max_keys = %llu keys are live", policy->name,
-                         (unsigned long long)policy->keys_max)
-            : detail_set(&decision->detail, STATUS_UNAVAILABLE,
-                         "policy %s: max_units = %llu acceptances are in the window", policy->name,
-                         (unsigned long long)policy->units_max);
+        detail_set(ret_detail, STATUS_UNAVAILABLE, "policy %s: %s = %llu %s", policy->name,
+                   keys ? "max_keys" : "max_units",
+                   (unsigned long long)(keys ? policy->keys_max : policy->units_max),
+                   keys ? "keys are live" : "acceptances are in the window");
     (void)status;
 }
 
@@ -122,42 +124,56 @@ void admission_tick(uint64_t now_ns, struct decision *ret_decision)
     ret_decision->time_ns = now_ns;
 }
 
+/* What speaks against an event, over all enforcing policies. */
+struct objections {
+    uint64_t longest_ns;    /* the longest wait; 0: every window has room */
+    uint32_t slowest;       /* the first charge that waits so long */
+    enum limiter_room room; /* why the first charge that meets a cap does */
+    uint32_t full;          /* that charge */
+};
+
+static void weigh(const struct state *state, uint32_t i, struct objections *objections,
+                  struct decision *decision)
+{
+    const struct candidate_charge *charge = &decision->charges[i];
+    struct assay assay = limiter_assay(&state->limiters[charge->policy], charge);
+    decision->slots[i] = assay.slot;
+    if (assay_fits(&assay)) {
+        if (charge->cost > 0)
+            decision->spends |= 1ULL << i;
+    } else if (is_shadow(state, charge)) {
+        report_shadow(decision, i, &assay);
+    } else if (assay.wait_ns > objections->longest_ns) {
+        objections->longest_ns = assay.wait_ns;
+        objections->slowest = i;
+    } else if (assay.wait_ns == 0 && objections->room == LIMITER_ROOM) {
+        objections->room = assay.room;
+        objections->full = i;
+    }
+}
+
 void admission_decide(const struct state *state, const struct candidate *candidate, uint64_t now_ns,
                       struct decision *ret_decision)
 {
     assert(now_ns == state->expired_ns);
-    start_decision(state, candidate, now_ns, ret_decision);
+    start_verdict(state, candidate->source, candidate->sequence, now_ns, ret_decision);
     if (candidate->status != STATUS_OK) {
         turn_down(ret_decision, REASON_INVALID);
-        ret_decision->charge_count = 0;
         ret_decision->detail = candidate->detail;
         return;
     }
-    uint64_t longest_ns = 0;
-    uint32_t slowest = 0, full = 0;
-    enum limiter_room room = LIMITER_ROOM;
-    for (uint32_t i = 0; i < candidate->charge_count; i++) {
-        const struct candidate_charge *charge = &candidate->charges[i];
-        struct assay result = limiter_assay(&state->limiters[charge->policy], charge);
-        bool fits = assay_fits(&result);
-        ret_decision->slots[i] = result.slot;
-        if (fits && charge->cost > 0) {
-            ret_decision->spends |= 1ULL << i;
-        } else if (!fits && is_shadow(state, charge)) {
-            report_shadow(ret_decision, i, &result);
-        } else if (result.wait_ns > longest_ns) {
-            longest_ns = result.wait_ns;
-            slowest = i;
-        } else if (result.wait_ns == 0 && !fits && room == LIMITER_ROOM) {
-            room = result.room;
-            full = i;
-        }
-    }
-    if (longest_ns > 0) {
+    struct objections objections = {.room = LIMITER_ROOM};
+    take_charges(ret_decision, candidate);
+    for (uint32_t i = 0; i < candidate->charge_count; i++)
+        weigh(state, i, &objections, ret_decision);
+    if (objections.longest_ns > 0) {
         turn_down(ret_decision, REASON_RATE_LIMITED);
-        blame(ret_decision, slowest, longest_ns);
-    } else if (room != LIMITER_ROOM) {
-        turn_down_full(state, ret_decision, full, room);
+        blame(ret_decision, objections.slowest, objections.longest_ns);
+    } else if (objections.room != LIMITER_ROOM) {
+        turn_down(ret_decision, REASON_UNAVAILABLE);
+        blame(ret_decision, objections.full, RETRY_NEVER);
+        explain_full(&state->policies->items[ret_decision->policy], objections.room,
+                     &ret_decision->detail);
     }
 }
 
@@ -165,7 +181,8 @@ void admission_recorded(const struct state *state, const struct candidate *candi
                         uint64_t accepted_at_ns, struct decision *ret_decision)
 {
     assert(accepted_at_ns == state->expired_ns);
-    start_decision(state, candidate, accepted_at_ns, ret_decision);
+    start_verdict(state, candidate->source, candidate->sequence, accepted_at_ns, ret_decision);
+    take_charges(ret_decision, candidate);
     for (uint32_t i = 0; i < candidate->charge_count; i++) {
         const struct candidate_charge *charge = &candidate->charges[i];
         struct assay result = limiter_assay(&state->limiters[charge->policy], charge);
@@ -179,21 +196,9 @@ void admission_refuse(const struct state *state, uint32_t source, uint64_t seque
                       enum reason reason, uint64_t now_ns, struct decision *ret_decision)
 {
     assert(now_ns >= state->position.last_time_ns);
-    ret_decision->kind = DECISION_REFUSE;
-    ret_decision->time_ns = now_ns;
-    ret_decision->source = source;
-    ret_decision->sequence = sequence;
+    start_verdict(state, source, sequence, now_ns, ret_decision);
+    turn_down(ret_decision, reason);
     ret_decision->count = count;
-    ret_decision->event_id = 0;
-    ret_decision->reason = reason;
-    ret_decision->policy = POLICY_NONE;
-    ret_decision->policy_charge = 0;
-    ret_decision->retry_after_ns = RETRY_NEVER;
-    ret_decision->charge_count = 0;
-    ret_decision->charges = NULL;
-    ret_decision->shadow_count = 0;
-    ret_decision->spends = 0;
-    ret_decision->detail.text[0] = '\0';
 }
 
 /* ---- sources ---- */
