@@ -88,7 +88,7 @@ static enum status read_log(struct slice reply, struct follower_log *ret_log,
 {
     struct mp_reader reader, value;
     uint32_t items;
-    struct slice map, policy;
+    struct slice map, policy = {NULL, 0};
     enum status status = control_reply_read(reply, &reader, &items, ret_detail);
     if (status != STATUS_OK)
         return status;

@@ -146,8 +146,8 @@ int query_main(int argc, char **argv)
     struct control_request request = {.verb = CONTROL_VIEW};
     struct detail detail = {.text = ""};
     struct frame reply;
-    struct slice map;
-    char **operands;
+    struct slice map = {NULL, 0};
+    char **operands = NULL;
     enum status status = take_options(argc, argv, &options, &command, &operands);
     if (status == STATUS_OK)
         status = parse_at(&command, options.at, &request);

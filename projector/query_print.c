@@ -268,7 +268,7 @@ static enum status read_columns(struct table *table, struct mp_reader rows)
 enum status query_print_table(struct slice map, struct buffer *text)
 {
     struct mp_reader rows;
-    uint32_t count;
+    uint32_t count = 0;
     struct table table = {.text = text};
     enum status status = event_field(map, slice_of_text("rows"), &rows);
     if (status == STATUS_OK)

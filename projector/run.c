@@ -78,12 +78,13 @@ static bool name_is_good(const char *name)
                size - 1;
 }
 
-static const struct view_type *view_type_of(struct slice name)
+/* The place of the view's type among all; view_type_count if there is none of that name. */
+static uint32_t view_type_find(struct slice name)
 {
-    for (uint32_t i = 0; i < view_type_count; i++)
-        if (slice_equal_text(name, view_types[i]->name))
-            return view_types[i];
-    return NULL;
+    uint32_t place = 0;
+    while (place < view_type_count && !slice_equal_text(name, view_types[place]->name))
+        place++;
+    return place;
 }
 
 static enum status no_such_view(const struct command *command, struct slice name)
@@ -113,11 +114,11 @@ static enum status choose_views(struct projector *projector, const struct comman
     while (list != NULL) {
         size_t size = strcspn(list, ",");
         struct slice name = {(const uint8_t *)list, size};
-        const struct view_type *type = view_type_of(name);
-        if (type == NULL)
+        uint32_t place = view_type_find(name);
+        if (place == view_type_count)
             return no_such_view(command, name);
-        if (!has_type(projector, type) && projector->type_count < FOLD_VIEWS_MAX)
-            projector->types[projector->type_count++] = type;
+        if (!has_type(projector, view_types[place]) && projector->type_count < FOLD_VIEWS_MAX)
+            projector->types[projector->type_count++] = view_types[place];
         list = list[size] == ',' ? list + size + 1 : NULL;
     }
     return STATUS_OK;

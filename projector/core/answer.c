@@ -1,7 +1,5 @@
 #include "projector/core/answer.h"
 
-#include <string.h>
-
 #include "common/event/codec.h"
 
 static void answer_views(const struct fold *fold, struct buffer *reply)
@@ -14,27 +12,20 @@ static void answer_views(const struct fold *fold, struct buffer *reply)
         codec_text(reply, fold_view_type(fold, i)->name);
 }
 
-void answer_view_names(const struct fold *fold, struct buffer *text)
-{
-    for (uint32_t i = 0; i < fold_view_count(fold); i++) {
-        buffer_append_text(text, i > 0 ? ", " : "");
-        buffer_append_text(text, fold_view_type(fold, i)->name);
-    }
-    buffer_append(text, "", 1);
-}
-
 static void answer_no_such_view(const struct fold *fold, struct buffer *reply)
 {
-    char text[CONTROL_TEXT_BYTES_MAX] = "no such view; there are ";
-    struct buffer names;
-    buffer_init(&names, CONTROL_TEXT_BYTES_MAX - sizeof "no such view; there are ");
-    answer_view_names(fold, &names);
-    if (names.status == STATUS_OK)
-        strcat(text, (const char *)names.data);
-    else
-        strcpy(text, "no such view; `views` names them");
-    buffer_fini(&names);
-    control_error_write(reply, CONTROL_CODE_NOT_FOUND, text);
+    struct buffer text;
+    buffer_init(&text, CONTROL_TEXT_BYTES_MAX);
+    buffer_append_text(&text, "no such view; there are ");
+    for (uint32_t i = 0; i < fold_view_count(fold); i++) {
+        buffer_append_text(&text, i > 0 ? ", " : "");
+        buffer_append_text(&text, fold_view_type(fold, i)->name);
+    }
+    buffer_append(&text, "", 1);
+    control_error_write(reply, CONTROL_CODE_NOT_FOUND,
+                        text.status == STATUS_OK ? (const char *)text.data
+                                                 : "no such view; the verb views names them");
+    buffer_fini(&text);
 }
 
 static void write_uint(struct buffer *reply, const char *name, uint64_t value)

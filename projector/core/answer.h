@@ -23,7 +23,4 @@ enum {
 void answer(struct fold *fold, const struct log_id *log_id, struct slice request,
             struct buffer *reply);
 
-/* The names of all views, ", " between them. */
-void answer_view_names(const struct fold *fold, struct buffer *text);
-
 #endif

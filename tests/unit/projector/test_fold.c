@@ -163,7 +163,8 @@ static void model_event(struct history *history, const struct sample *sample)
     struct model_row order = {.policy = ""}, subject = {.policy = "subj"};
     struct model_row user = {.policy = "user"}, all = {.policy = "all", .text = "global"};
     struct model_row source = {.policy = "src", .text = "gen"};
-    strcpy(order.text, sample->status < STATUS_KINDS ? statuses[sample->status] : "unknown");
+    snprintf(order.text, sizeof order.text, "%s",
+             sample->status < STATUS_KINDS ? statuses[sample->status] : "unknown");
     subject_text(sample->subject, subject.text);
     user_key(sample->user, &user);
     if (sample->is_order)

@@ -186,7 +186,7 @@ static void expect_sorted(struct rows *rows)
         assert_true(is_text || !texts_began);
         if (is_text) {
             assert_true(!texts_began || strcmp(before, text) < 0);
-            strcpy(before, text);
+            memcpy(before, text, sizeof before);
             texts_began = true;
         } else {
             assert_true(i == 0 || number_before < number);
