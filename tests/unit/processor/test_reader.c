@@ -264,6 +264,45 @@ static void visits_the_batches_after_any_time(void **state)
     }
 }
 
+/* Where each batch ends, as told to the visitor. */
+struct ends {
+    uint64_t segments[128];
+    uint64_t offsets[128];
+    size_t count;
+};
+
+static enum status note_end(void *context, const struct batch_view *batch,
+                            struct detail *ret_detail)
+{
+    struct ends *ends = context;
+    (void)ret_detail;
+    ends->segments[ends->count] = batch->segment;
+    ends->offsets[ends->count++] = batch->end_offset;
+    return STATUS_OK;
+}
+
+static void tells_where_each_batch_ends(void **state)
+{
+    (void)state;
+    struct ends ends = {.count = 0};
+    struct detail detail;
+    fill(100);
+    const struct durable durable = log_durable(log_);
+    assert_int_equal(reader_visit(reader, &durable, 0, note_end, &ends, &detail), STATUS_OK);
+    assert_int_equal(ends.count, history.count);
+    assert_int_equal(ends.segments[history.count - 1], durable.segment);
+    assert_int_equal(ends.offsets[history.count - 1], durable.offset);
+    for (size_t i = 0; i < history.count; i++) { /* each is a place where the log could end */
+        const struct durable early = {
+            .last_batch = i, .segment = ends.segments[i], .offset = ends.offsets[i]};
+        struct expectation expected = {.history = &history};
+        assert_int_equal(reader_visit(reader, &early, 0, expect_batch, &expected, &detail),
+                         STATUS_OK);
+        assert_false(expected.differs);
+        assert_int_equal(expected.visited, i + 1);
+    }
+}
+
 static enum status stop_at_once(void *context, const struct batch_view *batch,
                                 struct detail *ret_detail)
 {
@@ -397,6 +436,7 @@ int main(void)
         TEST(a_full_buffer_is_a_status),
         TEST(seeks_any_time),
         TEST(visits_the_batches_after_any_time),
+        TEST(tells_where_each_batch_ends),
         TEST(a_failing_visit_ends_it),
         TEST(damage_is_never_served),
         TEST(a_folder_that_is_no_store_is_an_error),
