@@ -52,7 +52,7 @@ enum exit_code status_exit_code(enum status status)
     return EXIT_CODE_FAILED;
 }
 
-enum status detail_set(struct detail *detail, enum status status, const char *format, ...)
+enum status(detail_set)(struct detail *detail, enum status status, const char *format, ...)
 {
     if (detail == NULL)
         return status;
