@@ -18,7 +18,7 @@ struct recovery *recovery_new(const char *directory);
 void recovery_destroy(struct recovery **recovery);
 
 /* A log_visit_fn; the context is the recovery. */
-enum status recovery_visit(void *recovery, const struct batch_view *batch,
+enum status recovery_visit(void *context, const struct batch_view *batch,
                            struct detail *ret_detail);
 
 /* The state so far; the caller takes it over (NULL if no genesis was seen). */

@@ -22,6 +22,7 @@ static enum status add_block(struct pool *pool)
 {
     if (pool->block_count == pool->block_capacity) {
         uint32_t capacity = pool->block_capacity > 0 ? pool->block_capacity * 2 : 4;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
         struct pool_cell **blocks = realloc(pool->blocks, capacity * sizeof *blocks);
         if (blocks == NULL)
             return STATUS_NO_MEMORY;

@@ -54,7 +54,7 @@ struct position state_position(const struct state *state);
 const struct policy_set *state_policies(const struct state *state);
 /* The slot of a source, or SOURCE_NONE. Slots are stable for the life of the state. */
 uint32_t state_find_source(const struct state *state, struct slice name);
-struct source_info state_source(const struct state *state, uint32_t source);
+struct source_info state_source(const struct state *state, uint32_t slot);
 uint32_t state_source_count(const struct state *state);
 /* The remembered verdict of a sequence ≤ last_sequence. */
 enum verdict state_verdict(const struct state *state, uint32_t source, uint64_t sequence);

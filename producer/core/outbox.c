@@ -159,7 +159,7 @@ enum status outbox_reserve(struct outbox *outbox, size_t bytes, uint8_t **ret_at
     return status;
 }
 
-void outbox_added(struct outbox *outbox, uint8_t *end, uint32_t events)
+void outbox_added(struct outbox *outbox, const uint8_t *end, uint32_t events)
 {
     assert(end >= outbox->open + outbox->open_size);
     assert(end <= outbox->open + outbox->open_capacity);

@@ -62,7 +62,7 @@ uint32_t outbox_room(const struct outbox *outbox);
  * outbox_added. STATUS_FULL until acks come; STATUS_NO_MEMORY. */
 MUST_USE enum status outbox_reserve(struct outbox *outbox, size_t bytes, uint8_t **ret_at);
 /* `events` ≤ outbox_room whole events were written, the last one ends before `end`. */
-void outbox_added(struct outbox *outbox, uint8_t *end, uint32_t events);
+void outbox_added(struct outbox *outbox, const uint8_t *end, uint32_t events);
 /* Closes the open submission, if it has events, so that it is sent. */
 void outbox_seal(struct outbox *outbox);
 /* Bytes of events in the open submission. */
