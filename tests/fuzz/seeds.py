@@ -13,6 +13,10 @@ RICH = event(
 )
 SEEDS = {
     "submission": [submission("s", 1, 1, [event(), RICH]), submission("tills/1", 2**40, 0, [RICH] * 3)],
+    "decide": [
+        submission("s", 1, 1, [event(data={"k": key, "n": n, "a": {"b": key}}) for n, key in enumerate(["x", -1, 7, 2**63, "x"] * 4)]),
+        submission("s", 1, 1, [event(data={"k": "x", "n": 9}), event(data={"n": 1}), [1], event()]) + b"\x91",
+    ],
     "event": [
         pack(event()), pack(RICH), pack(event(subject="b.c.d", data=RICH[4])),
         pack(event(data={f"key {i}": [i] * i for i in range(20)})),
