@@ -126,7 +126,7 @@ static enum status key_of(const struct policy *policy, struct slice source,
     case POLICY_KEY_FIELD:
         return key_of_field(policy, event, ret_key, ret_detail);
     }
-    assert(!"a key that policy_set_parse does not know");
+    assert(false && "a key that policy_set_parse does not know");
     return STATUS_INVALID;
 }
 

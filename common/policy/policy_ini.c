@@ -87,16 +87,13 @@ static char *read_line(char *ret_line, int capacity, void *stream)
     struct ini_input *input = stream;
     if (*input->at == '\0' || input->failed_line != 0)
         return NULL;
-    size_t size = strcspn(input->at, "\n");
-    const char *line = input->at, *end = line + size;
-    input->at = *end == '\n' ? end + 1 : end;
+    const char *line = input->at + strspn(input->at, " \t");
+    size_t size = strcspn(line, "\n");
+    input->at = line[size] == '\n' ? line + size + 1 : line + size;
     input->line++;
-    while (line < end && (*line == ' ' || *line == '\t'))
-        line++;
-    size = (size_t)(end - line);
-    if (size > 0 && *line == '[')
+    if (*line == '[')
         section_start(input, line, size);
-    if (size == 0 || *line == '[' || *line == ';' || *line == '#') {
+    if (*line == '[' || *line == ';' || *line == '#') {
         size = 0;
     } else if (size + 2 > (size_t)capacity) {
         fail_here(input, "the line is longer than 197 bytes");

@@ -13,7 +13,7 @@ void pool_init(struct pool *pool)
 void pool_fini(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->block_count; i++)
-        free(pool->blocks[i]);
+        free(pool->blocks[i].cells);
     free(pool->blocks);
     pool_init(pool);
 }
@@ -23,20 +23,20 @@ static enum status add_block(struct pool *pool)
     if (pool->block_count == pool->block_capacity) {
         uint32_t capacity = pool->block_capacity > 0 ? pool->block_capacity * 2 : 4;
         /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
-        struct pool_cell **blocks = realloc(pool->blocks, capacity * sizeof *blocks);
+        struct pool_block *blocks = realloc(pool->blocks, capacity * sizeof *blocks);
         if (blocks == NULL)
             return STATUS_NO_MEMORY;
         pool->blocks = blocks;
         pool->block_capacity = capacity;
     }
     size_t bytes = sizeof(struct pool_cell) * POOL_BLOCK_CELLS;
-    struct pool_cell *block = aligned_alloc(bytes, bytes);
-    if (block == NULL)
+    struct pool_cell *cells = aligned_alloc(bytes, bytes);
+    if (cells == NULL)
         return STATUS_NO_MEMORY;
     /* Random access over many blocks misses the TLB; a small pool had better stay small. */
     if (pool->block_count > 0)
-        (void)madvise(block, bytes, MADV_HUGEPAGE);
-    pool->blocks[pool->block_count++] = block;
+        (void)madvise(cells, bytes, MADV_HUGEPAGE);
+    pool->blocks[pool->block_count++].cells = cells;
     return STATUS_OK;
 }
 

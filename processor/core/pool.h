@@ -20,8 +20,12 @@ struct pool_cell {
     _Alignas(POOL_CELL_BYTES) uint8_t bytes[POOL_CELL_BYTES];
 };
 
+struct pool_block {
+    struct pool_cell *cells; /* POOL_BLOCK_CELLS */
+};
+
 struct pool {
-    struct pool_cell **blocks;
+    struct pool_block *blocks;
     uint32_t block_count;
     uint32_t block_capacity; /* of the array `blocks` */
     uint32_t cell_count;     /* cells ever given out: indices are below it */
@@ -38,7 +42,7 @@ void pool_give(struct pool *pool, uint32_t index);
 
 static inline void *pool_at(const struct pool *pool, uint32_t index)
 {
-    return &pool->blocks[index / POOL_BLOCK_CELLS][index % POOL_BLOCK_CELLS];
+    return &pool->blocks[index / POOL_BLOCK_CELLS].cells[index % POOL_BLOCK_CELLS];
 }
 
 #endif

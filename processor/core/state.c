@@ -176,7 +176,7 @@ static enum status change(struct state *state, const struct decision *decision)
     case DECISION_POLICY:
         return window_fill_install(decision->fill, state);
     }
-    assert(!"a kind of decision that state_apply does not know");
+    assert(false && "a kind of decision that state_apply does not know");
     return STATUS_INVALID;
 }
 

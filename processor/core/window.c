@@ -149,7 +149,9 @@ static enum status append_express(struct window *window, struct pool *pool)
     return STATUS_OK;
 }
 
-/* Appends a chunk with this one entry. The one before is full then, so its sum is known. */
+/* Appends a chunk with this one entry. Nothing more is added to the one before, so its sum is
+ * known.
+ */
 static enum status start_chunk(struct window *window, struct pool *pool, uint64_t stamp_ns,
                                uint64_t cost)
 {
@@ -157,7 +159,7 @@ static enum status start_chunk(struct window *window, struct pool *pool, uint64_
     enum chunk_kind kind = kind_after(tail, stamp_ns, cost);
     uint32_t place = tail == NULL ? 0 : tail->place + 1u;
     enum status status = STATUS_OK;
-    if (window->express != POOL_NONE)
+    if (tail != NULL && window->express != POOL_NONE)
         chunk_at(pool, window->express)->entries.express.units += chunk_units(tail);
     if (place == EXPRESS_EVERY) {
         status = append_express(window, pool);
@@ -257,7 +259,7 @@ uint64_t window_wait_walk_ns(const struct window *window, const struct pool *poo
         }
         index = chunk->next;
     }
-    assert(!"the costs in the list add up to window->units");
+    assert(false && "the costs in the list add up to window->units");
     return WINDOW_NEVER;
 }
 
