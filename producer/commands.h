@@ -9,5 +9,6 @@
 /* argv[0] is the command's name; each returns the exit code. */
 int send_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
+int latency_main(int argc, char **argv);
 
 #endif

@@ -4,23 +4,22 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "common/app/lifecycle.h"
 #include "common/app/options.h"
 #include "common/base/clock.h"
 #include "common/base/logger.h"
 #include "common/base/rng.h"
+#include "producer/alarm.h"
 #include "producer/commands.h"
+#include "producer/core/pace.h"
 #include "producer/core/workload.h"
 #include "producer/producer.h"
 #include "producer/progress.h"
 
-#define TICK_NS_MIN 500000ULL
+#define TICK_NS 500000ULL
 
 enum {
-    RATE_MAX = 1000 * 1000 * 1000,
     BATCH_MAX = 4096, /* events; about 450 KB */
     BATCH_AT_RATE_ZERO = 256,
     BATCHES_PER_TURN = 16,
@@ -39,26 +38,11 @@ struct generator {
     struct producer *producer;
     struct workload *workload;
     struct progress progress;
-    int timer_fd;           /* −1 at rate 0 */
-    uint64_t started_ns;    /* CLOCK_BOOTTIME */
-    uint64_t wall_start_ns; /* CLOCK_REALTIME at the same moment */
-    uint64_t made;          /* events */
+    struct pace pace;       /* CLOCK_BOOTTIME */
+    int alarm_fd;           /* −1 at rate 0 */
+    uint64_t wall_ahead_ns; /* CLOCK_REALTIME − CLOCK_BOOTTIME at the start */
     uint32_t next_source;
 };
-
-static enum status start_timer(struct generator *g, struct detail *ret_detail)
-{
-    uint64_t tick_ns = NS_PER_S / g->options.rate;
-    if (tick_ns < TICK_NS_MIN)
-        tick_ns = TICK_NS_MIN;
-    struct timespec tick = {.tv_sec = (time_t)(tick_ns / NS_PER_S),
-                            .tv_nsec = (long)(tick_ns % NS_PER_S)};
-    struct itimerspec timer = {.it_interval = tick, .it_value = {.tv_nsec = 1}};
-    g->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (g->timer_fd < 0 || timerfd_settime(g->timer_fd, 0, &timer, NULL) != 0)
-        return detail_set(ret_detail, STATUS_IO, "no timer to be had");
-    return STATUS_OK;
-}
 
 static enum status add_sources(struct generator *g, struct detail *ret_detail)
 {
@@ -101,43 +85,19 @@ static enum status generator_open(struct generator *g, struct detail *ret_detail
     if (status == STATUS_OK)
         status = add_sources(g, ret_detail);
     if (status == STATUS_OK && g->options.rate > 0)
-        status = start_timer(g, ret_detail);
-    g->started_ns = clock_boot_ns();
-    g->wall_start_ns = clock_wall_ns();
-    progress_start(&g->progress, g->started_ns);
+        status = alarm_open(&g->alarm_fd, ret_detail);
+    uint64_t now_ns = clock_boot_ns();
+    g->wall_ahead_ns = clock_wall_ns() - now_ns;
+    pace_init(&g->pace, g->options.rate, g->options.count, TICK_NS, now_ns);
+    progress_start(&g->progress, now_ns);
     return status;
 }
 
 static void generator_close(struct generator *g)
 {
-    if (g->timer_fd >= 0)
-        close(g->timer_fd);
+    alarm_close(&g->alarm_fd);
     producer_close(&g->producer);
     workload_destroy(&g->workload);
-}
-
-/* When the n-th event (from 0) is due, ns since the start. */
-static uint64_t due_ns(uint64_t n, uint64_t rate)
-{
-    return n / rate * NS_PER_S + n % rate * NS_PER_S / rate;
-}
-
-/* How many events are due by now and not yet made, within --count. */
-static uint64_t events_due(const struct generator *g, uint64_t now_ns)
-{
-    uint64_t left = g->options.count > 0 ? g->options.count - g->made : UINT64_MAX;
-    uint64_t due = UINT64_MAX;
-    uint64_t rate = g->options.rate;
-    if (rate > 0) {
-        uint64_t elapsed = now_ns - g->started_ns;
-        due = elapsed / NS_PER_S * rate + elapsed % NS_PER_S * rate / NS_PER_S + 1 - g->made;
-    }
-    return due < left ? due : left;
-}
-
-static bool finished(const struct generator *g)
-{
-    return g->options.count > 0 && g->made == g->options.count;
 }
 
 /* The next source in turn that has room for `events`; false: none. */
@@ -167,13 +127,13 @@ static enum status make_events(struct generator *g, uint32_t index, uint32_t eve
             producer_reserve(g->producer, index, (size_t)chunk * WORKLOAD_EVENT_BYTES_MAX, &at);
         if (status != STATUS_OK)
             return status;
-        uint64_t since_start_ns = rate > 0 ? due_ns(g->made, rate) : now_ns - g->started_ns;
-        uint64_t time_ns = g->wall_start_ns + since_start_ns;
+        uint64_t time_ns = g->wall_ahead_ns;
+        time_ns += rate > 0 ? pace_due_ns(&g->pace, g->pace.made) : now_ns;
         uint64_t step_ns = rate > 0 ? NS_PER_S / rate : 0;
         for (uint32_t i = 0; i < chunk; i++, time_ns += step_ns)
             at = workload_put(g->workload, at, time_ns);
         producer_added(g->producer, index, at, chunk);
-        g->made += chunk;
+        pace_made(&g->pace, chunk);
         events -= chunk;
     }
     return STATUS_OK;
@@ -182,7 +142,9 @@ static enum status make_events(struct generator *g, uint32_t index, uint32_t eve
 /* Makes what is due. STATUS_FULL: verdicts must come first. */
 static enum status make_due(struct generator *g, uint64_t now_ns)
 {
-    uint64_t due = events_due(g, now_ns);
+    uint64_t due = pace_events_due(&g->pace, now_ns);
+    if (due == 0)
+        return STATUS_OK;
     for (unsigned i = 0; i < BATCHES_PER_TURN && due > 0; i++) {
         uint32_t batch = (uint32_t)(due < g->options.batch ? due : g->options.batch);
         uint32_t index;
@@ -194,36 +156,25 @@ static enum status make_due(struct generator *g, uint64_t now_ns)
             return status;
         due -= batch;
     }
+    if (g->alarm_fd >= 0)
+        alarm_set(g->alarm_fd, pace_next_wake_ns(&g->pace));
     return STATUS_OK;
-}
-
-/* At a rate the timer alone decides when events are made, so that acks do not cut them up. */
-static void clear_timer(const struct generator *g)
-{
-    uint64_t ticks;
-    ssize_t size = read(g->timer_fd, &ticks, sizeof ticks);
-    (void)size; /* nothing there: somebody else's wake-up */
 }
 
 static enum status run(struct generator *g, struct detail *ret_detail)
 {
-    bool paced = g->options.rate > 0;
-    bool ticked = true;
-    while (!finished(g) && !lifecycle_stopping()) {
+    while (!pace_finished(&g->pace) && !lifecycle_stopping()) {
         uint64_t now_ns = clock_boot_ns();
-        enum status status = STATUS_OK;
-        if (ticked)
-            status = make_due(g, now_ns);
+        enum status status = make_due(g, now_ns);
         if (status != STATUS_OK && status != STATUS_FULL)
             return detail_set(ret_detail, status, "cannot hold more events");
-        bool waits = paced || status == STATUS_FULL;
-        struct turn turn = {.fd = g->timer_fd, .timeout_ms = waits ? -1 : 0};
+        bool waits = g->options.rate > 0 || status == STATUS_FULL;
+        struct turn turn = {.fd = g->alarm_fd, .timeout_ms = waits ? -1 : 0};
+        if (status == STATUS_FULL)
+            turn.fd = -1; /* what is due waits for verdicts */
         status = producer_turn(g->producer, &turn, ret_detail);
         if (status != STATUS_OK)
             return status;
-        ticked = !paced || turn.fd_ready;
-        if (turn.fd_ready)
-            clear_timer(g);
         progress_tick(&g->progress, g->producer, now_ns);
     }
     return producer_drain(g->producer, ret_detail);
@@ -233,7 +184,7 @@ static enum status parse(struct generate_options *o, int argc, char **argv)
 {
     const struct option_spec options[] = {
         {"rate", "PER_S", "events per second; 0: as fast as it goes (default 1000)", OPTION_UINT,
-         &o->rate, RATE_MAX},
+         &o->rate, PACE_RATE_MAX},
         {"count", "N", "stop after so many events (default: at Ctrl-C)", OPTION_UINT, &o->count, 0},
         {"sources", "N", "how many sources take turns (default 1)", OPTION_UINT, &o->sources,
          PRODUCER_SOURCES_MAX},
@@ -270,7 +221,7 @@ static enum status parse(struct generate_options *o, int argc, char **argv)
 int generate_main(int argc, char **argv)
 {
     struct generator g = {.options = {.rate = 1000, .sources = 1, .subjects = 1000},
-                          .timer_fd = -1};
+                          .alarm_fd = -1};
     g.options.seed = rng_seed_random();
     enum status status = parse(&g.options, argc, argv);
     if (status != STATUS_OK)

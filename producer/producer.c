@@ -11,7 +11,6 @@
 #include "common/base/rng.h"
 #include "common/base/table.h"
 #include "common/wire/socket.h"
-#include "producer/link.h"
 
 enum {
     ACKS_PER_TURN_MAX = 4096,
@@ -70,10 +69,10 @@ void producer_close(struct producer **producer)
     socket_teardown();
 }
 
-enum status producer_log_id(struct producer *producer, struct log_id *ret_log_id,
+enum status producer_status(struct producer *producer, struct processor_status *ret_status,
                             struct detail *ret_detail)
 {
-    return link_log_id(producer->link, ret_log_id, ret_detail);
+    return link_status(producer->link, ret_status, ret_detail);
 }
 
 /* Sources. */
@@ -306,6 +305,7 @@ enum status producer_turn(struct producer *producer, struct turn *turn, struct d
     if (status == STATUS_OK && turn->timeout_ms != 0) {
         struct link_wait wait = {
             .fd = turn->fd,
+            .socket = turn->socket,
             .timeout_ms = wait_ms(turn, now_ns, deadline_ns),
             .want_push = producer->blocked,
         };

@@ -13,6 +13,7 @@
 #include "common/wire/control.h"
 #include "common/wire/endpoint.h"
 #include "producer/core/outbox.h"
+#include "producer/link.h"
 
 enum {
     PRODUCER_SOURCES_MAX = 1024,
@@ -29,8 +30,8 @@ MUST_USE enum status producer_open(const struct endpoint_options *options,
                                    struct producer **ret_producer, struct detail *ret_detail);
 void producer_close(struct producer **producer);
 
-/* As link_log_id. */
-MUST_USE enum status producer_log_id(struct producer *producer, struct log_id *ret_log_id,
+/* As link_status. */
+MUST_USE enum status producer_status(struct producer *producer, struct processor_status *ret_status,
                                      struct detail *ret_detail);
 /* Says hello for a source that has none yet, and gives it an outbox. *ret_hello: where it stands.
  * FULL above PRODUCER_SOURCES_MAX; UNAVAILABLE, INTERRUPTED as link_hello. */
@@ -51,9 +52,10 @@ void producer_seal_all(struct producer *producer);
 
 /* What may end a turn's wait besides acks, room to push, a quiet timer and a stop. */
 struct turn {
-    int fd;         /* readable; −1: none */
-    int timeout_ms; /* 0: do not wait; −1: no limit */
-    bool fd_ready;  /* result */
+    int fd;                /* readable; −1: none */
+    struct socket *socket; /* it has a message; NULL: none */
+    int timeout_ms;        /* 0: do not wait; −1: no limit */
+    bool fd_ready;         /* result */
 };
 /* One turn: pushes what can be pushed, waits as told, takes all acks, runs the timers.
  * STATUS_FENCED when a source was taken over or the log is another one: the detail says which. */

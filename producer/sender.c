@@ -70,11 +70,14 @@ static enum status open_record(struct sender *s, struct detail *ret_detail)
     else
         memcpy(s->upload.path, path, strlen(path) + 1);
     free(path);
+    struct processor_status processor;
     if (status == STATUS_OK)
-        status = producer_log_id(s->producer, &s->upload.log_id, ret_detail);
-    if (status == STATUS_OK)
+        status = producer_status(s->producer, &processor, ret_detail);
+    if (status == STATUS_OK) {
+        s->upload.log_id = processor.log_id;
         status = upload_file_open(s->upload.path, &s->upload.log_id, s->options.source, &s->record,
                                   ret_detail);
+    }
     if (status == STATUS_OK && !s->options.append)
         status = resume(s, ret_detail);
     return status;
