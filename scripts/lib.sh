@@ -78,6 +78,27 @@ build() {
     rm -f "$log"
 }
 
+# start NAME COMMAND…: in a session of its own (Ctrl-C is for the script, which then stops things in
+# order), ended with the script whatever happens; what it says goes to $scratch/NAME.out and
+# $scratch/NAME.log, where `scratch` is the script's folder. Sets `started` to its process id.
+start() {
+    local name=$1
+    shift
+    # shellcheck disable=SC2154
+    setsid setpriv --pdeathsig TERM "$@" >"$scratch/$name.out" 2>"$scratch/$name.log" &
+    started=$!
+}
+
+# await_ready NAME PID: until its log says ready.
+await_ready() {
+    for _ in $(seq 100); do
+        ! grep -q 'msg="\?ready' "$scratch/$1.log" || return 0
+        kill -0 "$2" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$scratch/$1.log" >&2
+    die "the $1 did not become ready"
+}
 
 # run_tests PRESET [CTEST ARGUMENTS]: ctest with the output of what fails; its summary comes last.
 run_tests() {

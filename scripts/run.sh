@@ -56,26 +56,6 @@ stop_all() {
 trap stop_all EXIT
 trap 'stopping=1' INT TERM HUP
 
-# start NAME COMMAND…: in a session of its own (Ctrl-C is for this script, which then stops things
-# in order), ended with this script whatever happens, its log in a file. Sets `started`.
-start() {
-    local name=$1
-    shift
-    setsid setpriv --pdeathsig TERM "$@" >"$scratch/$name.out" 2>"$scratch/$name.log" &
-    started=$!
-}
-
-# await_ready NAME PID: until its log says ready.
-await_ready() {
-    for _ in $(seq 100); do
-        ! grep -q 'msg="\?ready' "$scratch/$1.log" || return 0
-        kill -0 "$2" 2>/dev/null || break
-        sleep 0.1
-    done
-    cat "$scratch/$1.log" >&2
-    die "the $1 did not become ready"
-}
-
 query() {
     "$bin/weir-projector" query "$@" --run-dir "$run_dir" 2>/dev/null || true
 }
