@@ -64,13 +64,15 @@ install_packages() {
     rm -f "$log"
 }
 
-# build PRESET: configures (again only when needed) and builds into build/PRESET.
+# build PRESET: configures (again only when needed) and builds into build/PRESET, one script at a
+# time.
 build() {
     local preset=$1 log
     say "building build/$preset"
     log=$(mktemp)
-    if ! (cd "$WEIR_ROOT" && cmake --preset "$preset" && cmake --build --preset "$preset") \
-        >"$log" 2>&1; then
+    mkdir -p "$WEIR_ROOT/build"
+    if ! (cd "$WEIR_ROOT" && flock 9 && cmake --preset "$preset" &&
+        cmake --build --preset "$preset") >"$log" 2>&1 9>"$WEIR_ROOT/build/lock"; then
         cat "$log" >&2
         rm -f "$log"
         die "the build failed"
