@@ -88,7 +88,6 @@ bool outbox_timer(struct outbox *outbox, uint64_t now_ns);
 /* When outbox_timer will have something to do, ns of the caller's clock; OUTBOX_NEVER: nothing. */
 uint64_t outbox_deadline_ns(const struct outbox *outbox);
 
-
 struct slice outbox_source(const struct outbox *outbox);
 /* The newest sequence with a verdict. */
 uint64_t outbox_acknowledged(const struct outbox *outbox);
