@@ -123,8 +123,9 @@ static void publish(struct commit *commit, struct batch *batch)
                                    .count = batch->header.event_count};
     struct feed_header rejected = {.first_id = batch->header.first_rejection_id,
                                    .count = batch->header.rejection_count};
-    publish_records(commit, FEED_TOPIC_ACCEPTED, &accepted, batch, &batch->accepted);
+    /* Refusals first: who has event N has then also heard of every refusal before it. */
     publish_records(commit, FEED_TOPIC_REJECTED, &rejected, batch, &batch->rejected);
+    publish_records(commit, FEED_TOPIC_ACCEPTED, &accepted, batch, &batch->accepted);
     publish_acks(commit, batch);
     for (uint32_t i = 0; i < batch->hello_count; i++)
         queue_push(commit->service->to_control, batch->hellos[i]);

@@ -23,6 +23,7 @@ struct control {
     struct buffer body;   /* scratch: records of a replay */
     uint32_t hellos_out;  /* with the core or the commit thread */
     struct detail damage; /* what a replay found damaged; "" for nothing */
+    struct presence presence;
 };
 
 struct control *control_new(struct service *service, struct socket *socket, struct reader *reader)
@@ -174,11 +175,14 @@ static void seek(struct control *control, const struct envelope *envelope,
     reply_send(control, envelope, false);
 }
 
-static void status_tell(struct control *control, const struct envelope *envelope)
+static void status_tell(struct control *control, const struct envelope *envelope,
+                        struct slice projector)
 {
+    if (projector.size > 0)
+        presence_note(&control->presence, projector, clock_boot_ns());
     buffer_clear(&control->reply);
     control_ok_write(&control->reply, 1);
-    report_status(control->service, control->damage.text, &control->reply);
+    report_status(control->service, control->damage.text, &control->presence, &control->reply);
     reply_send(control, envelope, false);
 }
 
@@ -202,7 +206,7 @@ static void answer(struct control *control, const struct envelope *envelope, str
         seek(control, envelope, &request);
         break;
     case CONTROL_STATUS:
-        status_tell(control, envelope);
+        status_tell(control, envelope, request.projector);
         break;
     case CONTROL_POLICY_GET:
     case CONTROL_POLICY_SET:

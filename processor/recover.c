@@ -246,6 +246,8 @@ static enum status accepted_apply(struct recovery *recovery, const struct batch_
     candidate->source = SOURCE_NONE;
     if (record->event_id != state_position(recovery->state).last_event_id + 1)
         return impossible(batch, "an event id is not the next", ret_detail);
+    if (record->accepted_at_ns != batch->header.first_time_ns)
+        return impossible(batch, "an event's time is not that of its batch", ret_detail);
     if (record->sequence != 0) {
         enum status status = sequence_expect(recovery, batch, record, ret_detail);
         if (status != STATUS_OK)

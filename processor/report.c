@@ -139,10 +139,11 @@ static void problems_write(const struct service *service, const char *damage, st
         codec_text(buffer, damage);
 }
 
-void report_status(const struct service *service, const char *damage, struct buffer *buffer)
+void report_status(const struct service *service, const char *damage, struct presence *presence,
+                   struct buffer *buffer)
 {
     struct durable durable = log_durable(service->log);
-    codec_map(buffer, COUNTER_PAIRS + 14);
+    codec_map(buffer, COUNTER_PAIRS + 15);
     pair_text(buffer, "version", WEIR_VERSION);
     pair_text(buffer, "role", "primary");
     codec_text(buffer, "log_id");
@@ -155,6 +156,8 @@ void report_status(const struct service *service, const char *damage, struct buf
     policies_write(service, buffer); /* three pairs */
     limits_write(buffer);
     problems_write(service, damage, buffer);
+    codec_text(buffer, "projectors");
+    presence_write(presence, clock_boot_ns(), buffer);
     counters_write(service, buffer);
 }
 

@@ -6,13 +6,15 @@
 #ifndef WEIR_PROCESSOR_REPORT_H
 #define WEIR_PROCESSOR_REPORT_H
 
+#include "processor/presence.h"
 #include "processor/service.h"
 
 /* Appends the map of the topic `stats`. */
 void report_stats(const struct service *service, struct buffer *buffer);
 /* Appends the map of the `status` reply. `damage` names what a replay found damaged, "" for
- * nothing. */
-void report_status(const struct service *service, const char *damage, struct buffer *buffer);
+ * nothing; who is not there any more leaves `presence`. */
+void report_status(const struct service *service, const char *damage, struct presence *presence,
+                   struct buffer *buffer);
 
 /* Logs one line: rates since the line before, totals, what is refused and why. */
 struct report_line {

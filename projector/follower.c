@@ -169,6 +169,17 @@ static enum status carry_out(struct follower *follower, const struct follow_step
     return STATUS_OK;
 }
 
+void follower_announce(struct follower *follower, const char *name)
+{
+    struct control_request request = {.verb = CONTROL_STATUS, .projector = slice_of_text(name)};
+    uint8_t no_number[NUMBER_BYTES] = {0}; /* the reply is of no interest */
+    buffer_clear(&follower->request);
+    control_request_write(&follower->request, &request);
+    if (follower->request.status == STATUS_OK &&
+        socket_send(follower->control, (struct slice){no_number, NUMBER_BYTES}, true) == STATUS_OK)
+        (void)!socket_send(follower->control, buffer_slice(&follower->request), false);
+}
+
 /* --- replay --- */
 
 static void send_ask(struct follower *follower, uint64_t now_ns)

@@ -47,6 +47,10 @@ uint64_t follower_due_ns(const struct follower *follower);
 MUST_USE enum status follower_turn(struct follower *follower, uint64_t now_ns,
                                    struct detail *ret_detail);
 
+/* Tells the processor that a projector of this name follows it; what cannot be sent now is left
+ * out. */
+void follower_announce(struct follower *follower, const char *name);
+
 struct follower_progress follower_progress(const struct follower *follower);
 
 #endif

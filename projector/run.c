@@ -246,8 +246,10 @@ static void log_changes(struct projector *projector, uint64_t now_ns)
         log_warn("a view is full: new keys are counted as left_out, not shown", "rows_max=%d",
                  ROWS_MAX);
     projector->left_out = left_out;
-    if (now_ns >= projector->summary_due_ns)
+    if (now_ns >= projector->summary_due_ns) {
         log_summary(projector, now_ns);
+        follower_announce(projector->follower, projector->name);
+    }
 }
 
 /* --- the loop --- */
@@ -264,6 +266,7 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
 {
     projector->summary_at_ns = clock_boot_ns();
     projector->summary_due_ns = projector->summary_at_ns + SUMMARY_EVERY_NS;
+    follower_announce(projector->follower, projector->name);
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !lifecycle_stopping()) {
         struct socket_wait items[2 + FOLLOWER_SOCKETS] = {

@@ -16,7 +16,7 @@ enum {
     CONTROL_MESSAGE_BYTES_MAX = 256 * 1024, /* of a request */
     REPLAY_BODY_BYTES_MAX = 1024 * 1024,
     CONTROL_TEXT_BYTES_MAX = 256, /* of an error's text */
-    CONTROL_NAME_BYTES_MAX = 64,  /* of a policy or a view */
+    CONTROL_NAME_BYTES_MAX = 64,  /* of a policy, a view or a projector */
     CONTROL_KEY_BYTES_MAX = 128,  /* of a key that is a string */
 };
 
@@ -56,17 +56,18 @@ enum at_kind { AT_NOW, AT_EVENT_ID, AT_TIME };
 
 struct control_request {
     enum control_verb verb;
-    struct slice source;  /* hello */
-    enum stream stream;   /* replay, seek */
-    uint64_t from;        /* replay: first id, ≥ 1 */
-    uint64_t max;         /* replay: records, ≥ 1 */
-    uint64_t time_ns;     /* seek; explain and view with a time */
-    struct slice text;    /* policy set */
-    struct slice policy;  /* explain */
-    struct slice key;     /* explain: one MessagePack item */
-    struct slice view;    /* view: its name */
-    enum at_kind at;      /* view, explain */
-    uint64_t at_event_id; /* view, where at is AT_EVENT_ID */
+    struct slice source;    /* hello */
+    enum stream stream;     /* replay, seek */
+    uint64_t from;          /* replay: first id, ≥ 1 */
+    uint64_t max;           /* replay: records, ≥ 1 */
+    uint64_t time_ns;       /* seek; explain and view with a time */
+    struct slice text;      /* policy set */
+    struct slice policy;    /* explain */
+    struct slice key;       /* explain: one MessagePack item */
+    struct slice view;      /* view: its name */
+    struct slice projector; /* status: the name of the projector that asks; size 0: none does */
+    enum at_kind at;        /* view, explain */
+    uint64_t at_event_id;   /* view, where at is AT_EVENT_ID */
 };
 
 /* Reads one request frame. On failure fills ret_code (BAD_REQUEST for bytes, arity or types;

@@ -109,7 +109,17 @@ static enum status parse_seek(struct parse *parse)
     return status;
 }
 
-/* status, views: the verb alone. */
+/* A projector says its name, so that status can list it. */
+static enum status parse_status(struct parse *parse)
+{
+    enum status status = expect_items(parse, 2, 3);
+    if (status == STATUS_OK && parse->items == 3)
+        status = expect_name(parse, &parse->request->projector,
+                             "a projector's name has 1 to 64 characters");
+    return status;
+}
+
+/* views: the verb alone. */
 static enum status parse_nothing(struct parse *parse)
 {
     return expect_items(parse, 2, 2);
@@ -216,7 +226,7 @@ static const struct verb {
     enum status (*parse)(struct parse *parse);
 } verbs[] = {
     {"hello", CONTROL_HELLO, parse_hello},        {"replay", CONTROL_REPLAY, parse_replay},
-    {"seek", CONTROL_SEEK, parse_seek},           {"status", CONTROL_STATUS, parse_nothing},
+    {"seek", CONTROL_SEEK, parse_seek},           {"status", CONTROL_STATUS, parse_status},
     {"policy", CONTROL_POLICY_GET, parse_policy}, {"explain", CONTROL_EXPLAIN, parse_explain},
     {"views", CONTROL_VIEWS, parse_nothing},      {"view", CONTROL_VIEW, parse_view},
 };
@@ -324,7 +334,9 @@ void control_request_write(struct buffer *buffer, const struct control_request *
         codec_uint(buffer, request->time_ns);
         break;
     case CONTROL_STATUS:
-        open_request(buffer, 2, "status");
+        open_request(buffer, request->projector.size > 0 ? 3 : 2, "status");
+        if (request->projector.size > 0)
+            codec_text_slice(buffer, request->projector);
         break;
     case CONTROL_POLICY_GET:
         open_request(buffer, 3, "policy");
