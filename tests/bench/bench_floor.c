@@ -1,0 +1,439 @@
+/* The floor: what the transport and the disk of this machine cost by themselves. The same sockets,
+ * the same submissions, one fdatasync per group into a zero-filled file, then the same bytes out to
+ * all subscribers; and no logic at all: nothing is checked, decided, limited or remembered, and one
+ * thread does everything. Weir is compared with it in one run (scripts/bench.sh, latency.sh).
+ *
+ *     bench_floor serve --run-dir DIR --store DIR     in the processor's place
+ *     bench_floor drive --run-dir DIR [--rate PER_S] [--count N] [--batch N] [--json] [--hgrm FILE]
+ *                                                     in the producer's; rate 0: throughput
+ *     bench_floor sink  --run-dir DIR --count N       in the projector's: ends when it saw them all
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/app/lifecycle.h"
+#include "common/app/options.h"
+#include "common/base/clock.h"
+#include "common/base/logger.h"
+#include "common/wire/feed.h"
+#include "common/wire/socket.h"
+#include "common/wire/submission.h"
+#include "producer/alarm.h"
+#include "producer/core/latency.h"
+#include "producer/core/pace.h"
+#include "producer/core/workload.h"
+#include "producer/latency_report.h"
+#include "producer/watch.h"
+
+#define PROGRAM      "bench_floor"
+#define TICK_NS      250000ULL
+#define HEARTBEAT_NS (NS_PER_S / 4)
+
+enum {
+    FILE_BYTES = 64 * 1024 * 1024, /* used round and round */
+    GROUP_BYTES_AIM = 1024 * 1024,
+    GROUP_BYTES_MAX = GROUP_BYTES_AIM + SUBMISSION_BYTES_MAX,
+    GROUPS = 16, /* in libzmq's hands, at most */
+    INGEST_HIGH_WATER_MARK = 64,
+    EVENTS_HIGH_WATER_MARK = 100000,
+    BATCH_MAX = 4096,
+    EVENTS_OUT_MAX = 64 * 1024, /* not yet seen, as many as an outbox holds */
+    ONE_MS = 1,
+    MANY_MS = 1000,
+};
+
+struct floor_options {
+    struct endpoint_options endpoints;
+    uint64_t rate, count, batch;
+    const char *store, *hgrm;
+    bool json;
+};
+
+/* What a group's message says, as it lies in memory: both ends are this program. */
+struct group_header {
+    uint64_t events_through; /* events received, this group's included */
+    uint64_t pulled_ns;      /* CLOCK_BOOTTIME; when the group's first frame came */
+    uint64_t durable_ns;
+};
+
+_Noreturn static void fail(const char *what)
+{
+    fprintf(stderr, PROGRAM ": %s failed\n", what);
+    exit(EXIT_CODE_FAILED);
+}
+
+static struct socket *open_socket(enum socket_kind kind, bool bind, const char *endpoint)
+{
+    const struct socket_options options = {
+        .kind = kind,
+        .bind = bind,
+        .endpoint = endpoint,
+        .high_water_mark = kind == SOCKET_PUB ? EVENTS_HIGH_WATER_MARK : INGEST_HIGH_WATER_MARK,
+        .message_bytes_max = INGEST_MESSAGE_BYTES_MAX};
+    struct socket *socket;
+    struct detail detail;
+    if (socket_open(&options, &socket, &detail) != STATUS_OK)
+        fail(detail.text);
+    return socket;
+}
+
+/* ---- serve ---- */
+
+struct group {
+    uint8_t *bytes;
+    size_t size;
+    atomic_bool lent; /* libzmq still reads it */
+};
+
+struct server {
+    struct socket *ingest, *events;
+    int file;
+    off_t offset;
+    uint64_t event_count;
+    uint64_t heartbeat_due_ns;
+    struct group groups[GROUPS];
+    unsigned next_group;
+    struct frame frame;
+};
+
+static int open_file(const char *folder)
+{
+    static const uint8_t zeros[GROUP_BYTES_AIM];
+    char path[ENDPOINT_BYTES_MAX + 16];
+    if (snprintf(path, sizeof path, "%s/floor.log", folder) >= (int)sizeof path)
+        fail(folder);
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0)
+        fail(path);
+    for (off_t at = 0; at < FILE_BYTES; at += GROUP_BYTES_AIM)
+        if (pwrite(file, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros)
+            fail("filling the file");
+    if (fsync(file) != 0)
+        fail("fsync");
+    return file;
+}
+
+static void give_back(void *bytes, void *hint)
+{
+    (void)bytes;
+    atomic_store(&((struct group *)hint)->lent, false);
+}
+
+/* How many events a frame says it has: the one number of its header that is needed to answer. */
+static uint32_t events_of(struct slice frame)
+{
+    struct mp_reader reader = mp_reader_of(frame);
+    struct submission_header header;
+    struct detail detail;
+    return submission_read_header(&reader, &header, &detail) == STATUS_OK ? header.count : 0;
+}
+
+/* Takes all that is there, up to a group. */
+static bool pull(struct server *s, struct group *group, struct group_header *header)
+{
+    group->size = 0;
+    while (group->size < GROUP_BYTES_AIM && socket_receive(s->ingest, &s->frame) == STATUS_OK) {
+        struct slice frame = frame_slice(&s->frame);
+        if (group->size == 0)
+            header->pulled_ns = clock_boot_ns();
+        memcpy(group->bytes + group->size, frame.data, frame.size);
+        group->size += frame.size;
+        s->event_count += events_of(frame);
+    }
+    header->events_through = s->event_count;
+    return group->size > 0;
+}
+
+static void sync_group(struct server *s, const struct group *group)
+{
+    if (s->offset + (off_t)group->size > FILE_BYTES)
+        s->offset = 0;
+    if (pwrite(s->file, group->bytes, group->size, s->offset) != (ssize_t)group->size)
+        fail("pwrite");
+    if (fdatasync(s->file) != 0)
+        fail("fdatasync");
+    s->offset += (off_t)group->size;
+}
+
+static void publish(struct server *s, struct group *group, struct group_header *header)
+{
+    struct slice bytes = {group->bytes, group->size};
+    header->durable_ns = clock_boot_ns();
+    struct slice head = {(const uint8_t *)header, sizeof *header};
+    atomic_store(&group->lent, true);
+    if (socket_send(s->events, slice_of_text(FEED_TOPIC_ACCEPTED), true) != STATUS_OK ||
+        socket_send(s->events, head, true) != STATUS_OK ||
+        socket_send_borrowed(s->events, bytes, false, give_back, group) != STATUS_OK ||
+        socket_send(s->events, slice_of_text("ack/floor/"), true) != STATUS_OK ||
+        socket_send(s->events, head, false) != STATUS_OK)
+        fail("publishing");
+}
+
+static void heartbeat(struct server *s)
+{
+    uint64_t now_ns = clock_boot_ns();
+    if (now_ns < s->heartbeat_due_ns)
+        return;
+    s->heartbeat_due_ns = now_ns + HEARTBEAT_NS;
+    if (socket_send(s->events, slice_of_text(FEED_TOPIC_HEARTBEAT), true) != STATUS_OK ||
+        socket_send(s->events, slice_of_text("now"), false) != STATUS_OK)
+        fail("publishing");
+}
+
+static void serve(struct server *s)
+{
+    struct group_header header = {0};
+    while (!lifecycle_stopping()) {
+        struct socket_wait items[] = {{.socket = s->ingest, .fd = -1}, {.fd = lifecycle_fd()}};
+        (void)!socket_wait(items, 2, HEARTBEAT_NS / NS_PER_MS);
+        struct group *group = &s->groups[s->next_group % GROUPS];
+        while (atomic_load(&group->lent))
+            (void)!socket_wait(&items[1], 1, ONE_MS);
+        heartbeat(s);
+        if (!pull(s, group, &header))
+            continue;
+        sync_group(s, group);
+        publish(s, group, &header);
+        s->next_group++;
+    }
+}
+
+static void serve_all(const struct floor_options *o, const struct endpoints *endpoints)
+{
+    static struct server s;
+    struct detail detail;
+    if (run_dir_prepare(endpoints->run_dir, &detail) != STATUS_OK)
+        fail(detail.text);
+    s.file = open_file(o->store != NULL ? o->store : endpoints->run_dir);
+    s.ingest = open_socket(SOCKET_PULL, true, endpoints->ingest);
+    s.events = open_socket(SOCKET_PUB, true, endpoints->events);
+    frame_init(&s.frame);
+    for (unsigned i = 0; i < GROUPS; i++)
+        if ((s.groups[i].bytes = malloc(GROUP_BYTES_MAX)) == NULL)
+            fail("memory");
+    log_info("ready", NULL);
+    serve(&s);
+    frame_fini(&s.frame);
+    socket_close(&s.ingest);
+    socket_close(&s.events);
+    socket_teardown(); /* all groups are given back */
+    for (unsigned i = 0; i < GROUPS; i++)
+        free(s.groups[i].bytes);
+    close(s.file);
+}
+
+/* ---- drive ---- */
+
+struct driver {
+    const struct floor_options *options;
+    struct socket *ingest;
+    struct watch *watch;
+    struct workload *workload;
+    struct latency *latency;
+    struct pace pace;
+    int alarm_fd;
+    uint64_t seen; /* events */
+    uint8_t *submission;
+};
+
+static void submit(struct driver *d, uint32_t events)
+{
+    struct submission_header header = {.source = slice_of_text("floor"),
+                                       .epoch = 1,
+                                       .first_sequence = d->pace.made + 1,
+                                       .count = events};
+    uint8_t *at = submission_put_header(d->submission, &header);
+    for (uint32_t i = 0; i < events; i++)
+        at = workload_put(d->workload, at, pace_due_ns(&d->pace, d->pace.made + i));
+    struct slice submission = {d->submission, (size_t)(at - d->submission)};
+    uint64_t now_ns = clock_boot_ns();
+    for (uint32_t i = 0; d->options->rate > 0 && i < events; i++)
+        latency_handed_in(d->latency, pace_due_ns(&d->pace, d->pace.made + i), now_ns);
+    pace_made(&d->pace, events);
+    struct socket_wait room = {.socket = d->ingest, .fd = -1, .want_write = true};
+    while (socket_send(d->ingest, submission, false) == STATUS_FULL)
+        (void)!socket_wait(&room, 1, MANY_MS);
+}
+
+/* False: those on the way must be seen first. */
+static bool submit_due(struct driver *d)
+{
+    uint64_t due = pace_events_due(&d->pace, clock_boot_ns());
+    bool any = due > 0;
+    while (due > 0) {
+        uint32_t events = (uint32_t)(due < d->options->batch ? due : d->options->batch);
+        if (d->pace.made - d->seen + events > EVENTS_OUT_MAX)
+            return false;
+        submit(d, events);
+        due -= events;
+    }
+    if (any && d->options->rate > 0)
+        alarm_set(d->alarm_fd, pace_next_wake_ns(&d->pace));
+    return true;
+}
+
+static void see(struct driver *d, const struct watch_message *message)
+{
+    struct group_header header;
+    if (message->header.size != sizeof header)
+        return;
+    memcpy(&header, message->header.data, sizeof header);
+    const struct latency_batch batch = {.decided_ns = header.pulled_ns,
+                                        .durable_ns = header.durable_ns,
+                                        .seen_ns = clock_boot_ns(),
+                                        .has_log_times = true};
+    if (d->options->rate > 0)
+        for (uint64_t sequence = d->seen + 1; sequence <= header.events_through; sequence++)
+            latency_seen(d->latency, sequence, &batch);
+    d->seen = header.events_through;
+}
+
+static void drive(struct driver *d)
+{
+    while (d->seen < d->options->count && !lifecycle_stopping()) {
+        bool waits_for_alarm = submit_due(d) && d->options->rate > 0 && !pace_finished(&d->pace);
+        struct socket_wait items[] = {{.socket = watch_socket(d->watch), .fd = -1},
+                                      {.fd = lifecycle_fd()},
+                                      {.fd = d->alarm_fd}};
+        (void)!socket_wait(items, waits_for_alarm ? 3 : 2, MANY_MS);
+        struct watch_message message;
+        while (watch_next(d->watch, &message) == STATUS_OK)
+            see(d, &message);
+    }
+}
+
+static void print_driven(const struct driver *d)
+{
+    const struct floor_options *o = d->options;
+    struct latency_report report = {.rate = o->rate, .events = d->pace.made, .accepted = d->seen};
+    struct detail detail;
+    if (o->rate == 0) {
+        uint64_t elapsed_ns = clock_boot_ns() - d->pace.started_ns;
+        printf("%" PRIu64 " events, %.0f/s\n", d->seen,
+               (double)d->seen * (double)NS_PER_S / (double)elapsed_ns);
+    } else if (o->json) {
+        latency_print_json(d->latency, &report, stdout);
+    } else {
+        latency_print_table(d->latency, &report, stdout);
+    }
+    if (o->hgrm != NULL && latency_write_hgrm(d->latency, o->hgrm, &detail) != STATUS_OK)
+        fail(detail.text);
+}
+
+static void drive_all(const struct floor_options *o, const struct endpoints *endpoints)
+{
+    struct driver d = {.options = o, .alarm_fd = -1};
+    struct workload_options workload = {.seed = 1, .subjects = 100000};
+    struct detail detail;
+    d.submission = malloc(SUBMISSION_HEADER_BYTES_MAX + BATCH_MAX * WORKLOAD_EVENT_BYTES_MAX);
+    if (d.submission == NULL || workload_new(&workload, &d.workload) != STATUS_OK ||
+        latency_new(0, &d.latency) != STATUS_OK)
+        fail("memory");
+    d.ingest = open_socket(SOCKET_PUSH, false, endpoints->ingest);
+    const char *topic = o->rate > 0 ? FEED_TOPIC_ACCEPTED : "ack/floor/";
+    if (watch_open(endpoints->events, topic, &d.watch, &detail) != STATUS_OK ||
+        alarm_open(&d.alarm_fd, &detail) != STATUS_OK)
+        fail(detail.text);
+    pace_init(&d.pace, o->rate, o->count, TICK_NS, clock_boot_ns());
+    drive(&d);
+    print_driven(&d);
+    alarm_close(&d.alarm_fd);
+    watch_close(&d.watch);
+    socket_close(&d.ingest);
+    latency_destroy(&d.latency);
+    workload_destroy(&d.workload);
+    free(d.submission);
+    socket_teardown();
+}
+
+/* ---- sink ---- */
+
+static void sink_all(const struct floor_options *o, const struct endpoints *endpoints)
+{
+    struct watch *watch;
+    struct detail detail;
+    if (watch_open(endpoints->events, FEED_TOPIC_ACCEPTED, &watch, &detail) != STATUS_OK)
+        fail(detail.text);
+    log_info("ready", NULL);
+    struct group_header header = {0};
+    while (header.events_through < o->count && !lifecycle_stopping()) {
+        struct socket_wait items[] = {{.socket = watch_socket(watch), .fd = -1},
+                                      {.fd = lifecycle_fd()}};
+        (void)!socket_wait(items, 2, MANY_MS);
+        struct watch_message message;
+        while (watch_next(watch, &message) == STATUS_OK)
+            if (message.header.size == sizeof header)
+                memcpy(&header, message.header.data, sizeof header);
+    }
+    watch_close(&watch);
+    socket_teardown();
+}
+
+/* ---- the program ---- */
+
+typedef void role_fn(const struct floor_options *o, const struct endpoints *endpoints);
+
+static int run_role(int argc, char **argv, const char *help, role_fn *role)
+{
+    struct floor_options o = {.rate = 0, .count = 1000000, .batch = BATCH_MAX};
+    const struct option_spec options[] = {
+        {"rate", "PER_S", "drive: events per second; 0 (default): as fast as it goes", OPTION_UINT,
+         &o.rate, PACE_RATE_MAX},
+        {"count", "N", "drive, sink: events in all (default 1000000)", OPTION_UINT, &o.count, 0},
+        {"batch", "N", "drive: events per submission at most", OPTION_UINT, &o.batch, BATCH_MAX},
+        {"store", "DIR", "serve: where the file lies (default: the run folder)", OPTION_TEXT,
+         &o.store, 0},
+        {"hgrm", "FILE", "drive: also write HdrHistogram's percentile text", OPTION_TEXT, &o.hgrm,
+         0},
+        {"json", NULL, "drive: print one JSON object", OPTION_FLAG, &o.json, 0},
+        OPTIONS_ENDPOINTS(o.endpoints),
+    };
+    const struct command command = {.name = argv[0],
+                                    .help = help,
+                                    .options = options,
+                                    .option_count = sizeof options / sizeof *options};
+    char **operands;
+    int operand_count;
+    enum status status = options_parse(PROGRAM, &command, argc, argv, &operands, &operand_count);
+    if (status != STATUS_OK)
+        return (int)status_exit_code(status);
+    struct endpoints endpoints;
+    struct detail detail;
+    if (lifecycle_start(&detail) != STATUS_OK ||
+        endpoints_resolve(&o.endpoints, &endpoints, &detail) != STATUS_OK ||
+        socket_setup(1, &detail) != STATUS_OK)
+        fail(detail.text);
+    role(&o, &endpoints);
+    return EXIT_CODE_DONE;
+}
+
+static int serve_main(int argc, char **argv)
+{
+    return run_role(argc, argv, "pull, write, fdatasync, publish", serve_all);
+}
+
+static int drive_main(int argc, char **argv)
+{
+    return run_role(argc, argv, "submit events and time them", drive_all);
+}
+
+static int sink_main(int argc, char **argv)
+{
+    return run_role(argc, argv, "receive what is published", sink_all);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program_command commands[] = {
+        {"serve", "in the processor's place", serve_main},
+        {"drive", "in the producer's place", drive_main},
+        {"sink", "in the projector's place", sink_main},
+    };
+    return program_main(PROGRAM, "what transport and disk cost by themselves", commands, 3, argc,
+                        argv);
+}
