@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("WEIR_BIN", ROOT / "build/dev/bin"))
 SECOND = 1_000_000_000
 LIMIT_SECONDS = float(os.environ.get("WEIR_LIMIT_SECONDS", "60"))
+QUIET_SECONDS = 1.0  # without an ack: then a source sends again
 SANITIZER = re.compile(
     r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
@@ -496,11 +497,17 @@ class Acks:
     def close(self):
         self.feed.close()
 
-    def next(self, source):
+    def next(self, source, quiet=lambda: None):
+        """The next ack for a source; calls quiet() after each second without one: an ack that comes
+        behind a flood of others can be lost."""
         deadline = time.monotonic() + LIMIT_SECONDS
+        quiet_at = time.monotonic() + QUIET_SECONDS
         while not self.by_source[source]:
             if time.monotonic() > deadline:
                 raise AssertionError(f"no ack for {source}")
+            if time.monotonic() > quiet_at:
+                quiet()
+                quiet_at += QUIET_SECONDS
             message = self.feed.take(0.2)
             if message and message[0].startswith("ack/"):
                 ack = Ack(*message[1][1:])
@@ -521,6 +528,7 @@ class Source:
         self.log_id, self.epoch, self.last_sequence = control.hello(name)
         control.close()
         self.acknowledged = self.last_sequence
+        self.sent = collections.deque()  # (first sequence, events), not acknowledged yet
         self.refusals = {}
 
     def close(self):
@@ -529,11 +537,19 @@ class Source:
     def send(self, events):
         """Submits without waiting."""
         self.ingest.send(self.name, self.epoch, self.last_sequence + 1, events)
+        self.sent.append((self.last_sequence + 1, events))
         self.last_sequence += len(events)
+
+    def resend(self):
+        while self.sent and self.sent[0][0] + len(self.sent[0][1]) <= self.acknowledged + 1:
+            self.sent.popleft()
+        assert self.sent and self.sent[0][0] <= self.acknowledged + 1, "an ack of raw bytes was lost"
+        for first, events in self.sent:
+            self.ingest.send(self.name, self.epoch, first, events)
 
     def next_ack(self):
         """The next ack for this epoch; older ones belong to a predecessor."""
-        while (ack := self.acks.next(self.name)).epoch < self.epoch:
+        while (ack := self.acks.next(self.name, self.resend)).epoch < self.epoch:
             pass
         return ack
 
@@ -544,7 +560,9 @@ class Source:
         while self.acknowledged < self.last_sequence:
             ack = self.next_ack()
             assert ack.status == "ok", ack
-            assert ack.first_sequence <= self.acknowledged + 1, (ack, self.acknowledged)
+            if ack.first_sequence > self.acknowledged + 1:  # the one before it was lost
+                self.resend()
+                continue
             for sequence, reason, policy, retry_after in ack.refusals:
                 assert ack.first_sequence <= sequence <= ack.last_sequence
                 refused[sequence] = (reason, policy, retry_after)
