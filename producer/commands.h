@@ -10,5 +10,6 @@
 int send_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
 int latency_main(int argc, char **argv);
+int inject_main(int argc, char **argv);
 
 #endif
