@@ -10,6 +10,7 @@ enum {
     REDIRECT_EVERY_NS = 100 * 1000 * 1000, /* one gap or fenced answer per source and this time */
     SOURCE_RECORD_BYTES_MAX = 1 + 2 + EVENT_SOURCE_BYTES_MAX + 9 + 9 + 5, /* without its runs */
     RUN_BYTES_MAX = 2 * CODEC_UINT_BYTES_MAX,
+    RESEND_REFUSAL_BYTES_MAX = 1 + CODEC_UINT_BYTES_MAX + 3, /* without reason and policy */
     ACK_REFUSALS_BYTES_MAX = ACK_REFUSALS_MAX * 160,
     ACK_FRAME_BYTES_MAX = ACK_REFUSALS_BYTES_MAX + 256,
     /* of one ack in a batch, without its refusals */
@@ -32,9 +33,17 @@ struct touched {
     uint32_t run_count, run_capacity;
 };
 
+/* What is to be answered to the resends of one source, with one ack for all where they join. */
+struct resend {
+    uint32_t source;
+    uint64_t first; /* 0: answered */
+    uint64_t last;
+};
+
 /* Kept per source from batch to batch. */
 struct note {
     uint32_t touched;      /* index into touched, or UNTOUCHED */
+    uint32_t resend;       /* index into resends, or UNTOUCHED */
     uint64_t gap_at_ns;    /* the last gap answer */
     uint64_t fenced_at_ns; /* the last fenced answer: an old holder must not silence the new one */
 };
@@ -45,6 +54,9 @@ struct ledger {
     uint32_t note_count;
     struct touched *touched;
     uint32_t touched_count, touched_capacity;
+    struct resend *resends;
+    uint32_t resend_count, resend_capacity;
+    uint64_t resend_total;        /* sequences, over all resends */
     uint64_t run_total;           /* over all touched */
     uint64_t refusal_bytes_total; /* over all touched: refusals that no ack has taken yet */
     struct note strangers;        /* the allowance that unknown sources share */
@@ -72,6 +84,7 @@ void ledger_destroy(struct ledger **ledger)
         free((*ledger)->touched[i].runs);
     }
     free((*ledger)->touched);
+    free((*ledger)->resends);
     free((*ledger)->notes);
     buffer_fini(&(*ledger)->frame);
     buffer_fini(&(*ledger)->refusals);
@@ -90,7 +103,7 @@ static enum status notes_reach(struct ledger *ledger, uint32_t source)
     if (notes == NULL)
         return STATUS_NO_MEMORY;
     for (uint32_t i = ledger->note_count; i < count; i++)
-        notes[i] = (struct note){.touched = UNTOUCHED};
+        notes[i] = (struct note){.touched = UNTOUCHED, .resend = UNTOUCHED};
     ledger->notes = notes;
     ledger->note_count = count;
     return STATUS_OK;
@@ -181,10 +194,69 @@ static void ack_emit(struct ledger *ledger, struct batch *batch, struct ack *ack
         batch_ack_add(batch, ack->source, buffer_slice(&ledger->frame));
 }
 
-/* The ack of what was decided since the last one. */
+static void resend_ack(struct ledger *ledger, struct batch *batch, struct ack *ack)
+{
+    ack->refusals = buffer_slice(&ledger->refusals);
+    if (ledger->refusals.status == STATUS_OK)
+        ack_emit(ledger, batch, ack);
+    ack->first_sequence = ack->last_sequence + 1;
+    ack->refusal_count = 0;
+    buffer_clear(&ledger->refusals);
+}
+
+/* Acks first … last, each with one status; splits where an ack has all the refusals it may hold. */
+static void verdicts_ack(struct ledger *ledger, struct batch *batch, const struct state *state,
+                         const struct resend *range)
+{
+    uint32_t source = range->source;
+    struct source_info info = state_source(state, source);
+    struct ack ack = {.source = info.name, .epoch = info.epoch, .first_sequence = range->first};
+    buffer_clear(&ledger->refusals);
+    for (uint64_t sequence = range->first;; sequence++) {
+        enum verdict verdict = state_verdict(state, source, sequence);
+        ack.status = verdict == VERDICT_FORGOTTEN ? ACK_FORGOTTEN : ACK_OK;
+        ack.last_sequence = sequence;
+        if (verdict == VERDICT_REFUSED) {
+            struct refusal refusal = {.sequence = sequence, .retry_after_ns = RECORD_NEVER};
+            refusal_write(&ledger->refusals, &refusal);
+            ack.refusal_count++;
+        }
+        if (sequence == range->last)
+            break;
+        bool forgotten_ends = verdict == VERDICT_FORGOTTEN &&
+                              state_verdict(state, source, sequence + 1) != VERDICT_FORGOTTEN;
+        if (forgotten_ends || ack.refusal_count == ACK_REFUSALS_MAX)
+            resend_ack(ledger, batch, &ack);
+    }
+    resend_ack(ledger, batch, &ack);
+}
+
+/* What the open batch decided is told, with reasons, by an ack of its own, and acks go up: so only
+ * what comes before it is answered here. */
+static void resend_answer(struct ledger *ledger, struct batch *batch, const struct state *state,
+                          uint32_t source)
+{
+    const struct note *note = &ledger->notes[source];
+    if (note->resend == UNTOUCHED || ledger->resends[note->resend].first == 0)
+        return;
+    struct resend *resend = &ledger->resends[note->resend];
+    struct resend range = *resend;
+    ledger->resend_total -= resend->last - resend->first + 1;
+    resend->first = 0;
+    if (note->touched != UNTOUCHED) {
+        uint64_t ack_first = ledger->touched[note->touched].ack_first;
+        if (ack_first != 0 && ack_first <= range.last)
+            range.last = ack_first - 1;
+    }
+    if (range.first <= range.last)
+        verdicts_ack(ledger, batch, state, &range);
+}
+
+/* The ack of what was decided since the last one, behind the answer to resends. */
 static void touched_ack(struct ledger *ledger, struct batch *batch, const struct state *state,
                         struct touched *touched)
 {
+    resend_answer(ledger, batch, state, touched->source);
     if (touched->ack_first == 0)
         return;
     struct source_info info = state_source(state, touched->source);
@@ -221,50 +293,59 @@ enum status ledger_refuse(struct ledger *ledger, struct batch *batch, const stru
     return runs_add(ledger, touched, refusal->sequence, count);
 }
 
-/* What this batch decided for the source is told first: whatever follows joins on to it, and a
- * resend of it finds the reasons already told. */
-static void source_ack(struct ledger *ledger, struct batch *batch, const struct state *state,
-                       uint32_t source)
+/* ---- resends ---- */
+
+/* The source's entry, made if it is new; NULL when out of memory: then the sender asks again. */
+static struct resend *resend_of(struct ledger *ledger, uint32_t source)
 {
-    if (source < ledger->note_count && ledger->notes[source].touched != UNTOUCHED)
-        touched_ack(ledger, batch, state, touched_of(ledger, source));
+    if (notes_reach(ledger, source) != STATUS_OK)
+        return NULL;
+    if (ledger->notes[source].resend != UNTOUCHED)
+        return &ledger->resends[ledger->notes[source].resend];
+    if (ledger->resend_count == ledger->resend_capacity) {
+        uint32_t capacity = ledger->resend_capacity == 0 ? 16 : 2 * ledger->resend_capacity;
+        struct resend *resends = realloc(ledger->resends, capacity * sizeof *resends);
+        if (resends == NULL)
+            return NULL;
+        ledger->resends = resends;
+        ledger->resend_capacity = capacity;
+    }
+    ledger->notes[source].resend = ledger->resend_count;
+    struct resend *resend = &ledger->resends[ledger->resend_count++];
+    *resend = (struct resend){.source = source};
+    return resend;
 }
 
-static void resend_ack(struct ledger *ledger, struct batch *batch, struct ack *ack)
-{
-    ack->refusals = buffer_slice(&ledger->refusals);
-    if (ledger->refusals.status == STATUS_OK)
-        ack_emit(ledger, batch, ack);
-    ack->first_sequence = ack->last_sequence + 1;
-    ack->refusal_count = 0;
-    buffer_clear(&ledger->refusals);
-}
-
-/* Acks first … last with one status; splits where an ack has all the refusals it may hold. */
 void ledger_resend(struct ledger *ledger, struct batch *batch, const struct state *state,
                    uint32_t source, uint64_t first, uint64_t last)
 {
-    struct source_info info = state_source(state, source);
-    struct ack ack = {.source = info.name, .epoch = info.epoch, .first_sequence = first};
-    source_ack(ledger, batch, state, source);
-    buffer_clear(&ledger->refusals);
-    for (uint64_t sequence = first;; sequence++) {
-        enum verdict verdict = state_verdict(state, source, sequence);
-        ack.status = verdict == VERDICT_FORGOTTEN ? ACK_FORGOTTEN : ACK_OK;
-        ack.last_sequence = sequence;
-        if (verdict == VERDICT_REFUSED) {
-            struct refusal refusal = {.sequence = sequence, .retry_after_ns = RECORD_NEVER};
-            refusal_write(&ledger->refusals, &refusal);
-            ack.refusal_count++;
-        }
-        if (sequence == last)
-            break;
-        bool forgotten_ends = verdict == VERDICT_FORGOTTEN &&
-                              state_verdict(state, source, sequence + 1) != VERDICT_FORGOTTEN;
-        if (forgotten_ends || ack.refusal_count == ACK_REFUSALS_MAX)
-            resend_ack(ledger, batch, &ack);
+    struct resend *resend = resend_of(ledger, source);
+    if (resend == NULL)
+        return;
+    if (resend->first != 0 && first - 1 <= resend->last && resend->first - 1 <= last) {
+        ledger->resend_total -= resend->last - resend->first + 1;
+        first = first < resend->first ? first : resend->first;
+        last = last > resend->last ? last : resend->last;
+    } else {
+        resend_answer(ledger, batch, state, source);
     }
-    resend_ack(ledger, batch, &ack);
+    resend->first = first;
+    resend->last = last;
+    ledger->resend_total += last - first + 1;
+}
+
+/* ---- redirects ---- */
+
+/* What is known of the source is told; what follows joins on to it. */
+static void source_ack(struct ledger *ledger, struct batch *batch, const struct state *state,
+                       uint32_t source)
+{
+    if (source >= ledger->note_count)
+        return;
+    if (ledger->notes[source].touched != UNTOUCHED)
+        touched_ack(ledger, batch, state, touched_of(ledger, source));
+    else
+        resend_answer(ledger, batch, state, source);
 }
 
 /* May this source be redirected now? Then it is noted. */
@@ -307,8 +388,15 @@ size_t ledger_source_bytes(const struct ledger *ledger)
 
 size_t ledger_ack_bytes(const struct ledger *ledger)
 {
-    return ledger->touched_count * (size_t)ACK_OVERHEAD_BYTES_MAX +
-           (size_t)ledger->refusal_bytes_total;
+    size_t resends = ledger->resend_total * (size_t)RESEND_REFUSAL_BYTES_MAX;
+    size_t acks = ledger->touched_count + 2 * (size_t)ledger->resend_count +
+                  (size_t)ledger->resend_total / ACK_REFUSALS_MAX;
+    return (size_t)ledger->refusal_bytes_total + resends + acks * ACK_OVERHEAD_BYTES_MAX;
+}
+
+bool ledger_is_empty(const struct ledger *ledger)
+{
+    return ledger->touched_count == 0 && ledger->resend_count == 0;
 }
 
 /* A flood must not be paid for in memory for ever. */
@@ -335,6 +423,11 @@ void ledger_close(struct ledger *ledger, struct batch *batch, const struct state
         touched_shrink(touched, i);
         ledger->notes[touched->source].touched = UNTOUCHED;
     }
+    for (uint32_t i = 0; i < ledger->resend_count; i++) {
+        resend_answer(ledger, batch, state, ledger->resends[i].source);
+        ledger->notes[ledger->resends[i].source].resend = UNTOUCHED;
+    }
     ledger->touched_count = 0;
+    ledger->resend_count = 0;
     ledger->run_total = 0;
 }

@@ -29,7 +29,9 @@ MUST_USE enum status ledger_refuse(struct ledger *ledger, struct batch *batch,
                                    const struct refusal *refusal, uint64_t count);
 
 /* Answers a resend of first … last (all ≤ the source's last sequence) with the remembered verdicts,
- * behind what the open batch decided for the source. */
+ * when the ledger is closed and before the acks of what comes behind: acks of a source go up.
+ * Resends that join are answered together (a sender's window in small pieces is one ack, not
+ * thousands), and what the open batch decided is told by its own ack, with reasons. */
 void ledger_resend(struct ledger *ledger, struct batch *batch, const struct state *state,
                    uint32_t source, uint64_t first, uint64_t last);
 
@@ -47,6 +49,8 @@ void ledger_redirect(struct ledger *ledger, struct batch *batch, const struct st
 size_t ledger_source_bytes(const struct ledger *ledger);
 /* Bytes that ledger_close will add to the batch's acks, at most. */
 size_t ledger_ack_bytes(const struct ledger *ledger);
+/* Would ledger_close write nothing? */
+bool ledger_is_empty(const struct ledger *ledger);
 /* Writes the source records and the remaining acks into the batch and empties the ledger. */
 void ledger_close(struct ledger *ledger, struct batch *batch, const struct state *state);
 

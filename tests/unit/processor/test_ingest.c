@@ -28,6 +28,7 @@ struct witness {
     uint64_t last[WITNESSED_SOURCES]; /* newest decided sequence */
     uint64_t event_id, rejection_id;  /* last */
     uint64_t time_ns;
+    uint64_t batches;
     uint64_t unsequenced_accepted;
     uint64_t without_sequence; /* counts of rejections that name none */
     uint64_t by_reason[REASON_COUNT];
@@ -128,6 +129,7 @@ static void batch_witness(void *context, const struct batch *batch)
     assert_true(batch->header.first_time_ns >= w->time_ns);
     assert_int_equal(batch->header.first_time_ns, batch->header.last_time_ns);
     w->time_ns = batch->header.first_time_ns;
+    w->batches++;
     accepted_witness(w, batch);
     rejected_witness(w, batch);
     while (batch_ack_next(batch, &offset, &source, &frame)) {
@@ -259,22 +261,23 @@ static void acks_of_a_flood_over_many_sources_are_all_there(void **test_state)
     free(w);
 }
 
-static void acks_of_a_flood_of_resends_are_all_there(void **test_state)
+static void a_flood_of_resends_is_answered_with_few_acks(void **test_state)
 {
     (void)test_state;
-    enum { RESENDS = 150 };
+    enum { RESENDS = 200 };
     static struct shell shell;
     shell_open(&shell, "", UINT32_MAX);
     sources_enter(&shell, 1);
     struct witness *w = witness_new(&shell);
-    malformed_push(&shell, 0, 1, SUBMISSION_EVENTS_MAX);
     for (int i = 0; i < RESENDS; i++)
         malformed_push(&shell, 0, 1, SUBMISSION_EVENTS_MAX);
     shell_run(&shell);
     shell_stop(&shell);
     source_check(w, 0, SUBMISSION_EVENTS_MAX);
+    assert_int_equal(counter_get(&shell.service.counters.refused[REASON_DUPLICATE]),
+                     (RESENDS - 1) * SUBMISSION_EVENTS_MAX);
     uint64_t each = SUBMISSION_EVENTS_MAX / ACK_REFUSALS_MAX;
-    assert_int_equal(w->acks_by_status[ACK_OK], (RESENDS + 1) * each);
+    assert_true(w->acks_by_status[ACK_OK] <= 2 * each * w->batches);
     shell_close(&shell);
     free(w);
 }
@@ -329,7 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sequence_has_one_verdict_one_record_and_an_ack_that_tells_it),
         cmocka_unit_test(acks_of_a_flood_over_many_sources_are_all_there),
-        cmocka_unit_test(acks_of_a_flood_of_resends_are_all_there),
+        cmocka_unit_test(a_flood_of_resends_is_answered_with_few_acks),
         cmocka_unit_test(each_hello_raises_the_epoch_and_tells_the_last_sequence),
         cmocka_unit_test(what_had_arrived_before_the_stop_is_decided),
     };

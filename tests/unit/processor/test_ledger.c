@@ -360,6 +360,14 @@ static void waiting_acks_are_counted_over_all_sources(void **test_state)
     acks_check(f);
 }
 
+static void redirect(struct fixture *f, int i, enum ack_status status, uint64_t now_ns)
+{
+    struct redirect redirect = {.name = state_source(f->state, f->sources[i]).name,
+                                .source = f->sources[i],
+                                .status = status};
+    ledger_redirect(f->ledger, f->batch, f->state, &redirect, now_ns);
+}
+
 /* ---- resends -------------------------------------------------------------------------------- */
 
 static void a_resend_is_answered_with_the_verdicts_it_had(void **test_state)
@@ -381,8 +389,8 @@ static void a_resend_is_answered_with_the_verdicts_it_had(void **test_state)
     assert_false(batch_is_durable_matter(f->batch));
 }
 
-/* Reasons are known only until the batch is closed, so they are told before the resend's answer. */
-static void a_resend_of_the_open_batch_is_answered_behind_what_was_decided(void **test_state)
+/* Reasons are known only until the batch is closed, so its own ack is the better answer. */
+static void a_resend_of_the_open_batch_is_answered_by_its_ack(void **test_state)
 {
     struct fixture *f = *test_state;
     accept(f, 0);
@@ -390,21 +398,102 @@ static void a_resend_of_the_open_batch_is_answered_behind_what_was_decided(void 
     ledger_resend(f->ledger, f->batch, f->state, f->sources[0], 1, 2);
     accept(f, 0);
     close_batch(f);
-    struct ack_cursor cursor = {0};
+    struct ack ack = only_ack(f);
     struct refusal refusal;
-    assert_true(next_ack(f, &cursor));
-    assert_int_equal(cursor.ack.last_sequence, 2);
-    struct mp_reader reader = mp_reader_of(cursor.ack.refusals);
+    assert_int_equal(ack.first_sequence, 1);
+    assert_int_equal(ack.last_sequence, 3);
+    struct mp_reader reader = mp_reader_of(ack.refusals);
     assert_int_equal(refusal_read(&reader, &refusal), STATUS_OK);
     assert_true(refusal.has_reason);
-    assert_true(next_ack(f, &cursor));
-    assert_int_equal(cursor.ack.first_sequence, 1);
-    assert_int_equal(cursor.ack.last_sequence, 2);
-    assert_true(next_ack(f, &cursor));
-    assert_int_equal(cursor.ack.first_sequence, 3);
-    assert_int_equal(cursor.ack.last_sequence, 3);
+}
+
+/* A sender whose acks were lost takes only what joins on to the last one it has. */
+static void acks_of_a_source_go_up_whatever_is_asked_for_when(void **test_state)
+{
+    struct fixture *f = *test_state;
+    refuse(f, 0, 4);
+    close_batch(f);
+    next_batch(f);
+    accept(f, 0);
+    ledger_resend(f->ledger, f->batch, f->state, f->sources[0], 1, 5);
+    refuse(f, 0, ACK_REFUSALS_MAX); /* its ack is full before the batch is closed */
+    ledger_resend(f->ledger, f->batch, f->state, f->sources[0], 1, 4);
+    accept(f, 0);
+    close_batch(f);
+    const uint64_t bounds[][2] = {
+        {1, 4}, {5, 5 + ACK_REFUSALS_MAX}, {1, 4}, {6 + ACK_REFUSALS_MAX, 6 + ACK_REFUSALS_MAX}};
+    struct ack_cursor cursor = {0};
+    for (int i = 0; i < 4; i++) {
+        assert_true(next_ack(f, &cursor));
+        assert_int_equal(cursor.ack.first_sequence, bounds[i][0]);
+        assert_int_equal(cursor.ack.last_sequence, bounds[i][1]);
+        ack_check(&cursor.ack, &f->histories[0]);
+    }
     assert_false(next_ack(f, &cursor));
-    source_records_check(f);
+}
+
+static void resends_that_join_are_answered_together(void **test_state)
+{
+    struct fixture *f = *test_state;
+    for (int i = 0; i < 100; i++) {
+        accept(f, 0);
+        refuse(f, 0, 1);
+    }
+    close_batch(f);
+    next_batch(f);
+    const uint64_t ranges[][2] = {{50, 60}, {61, 70}, {45, 49}, {55, 58}, {40, 80}, {81, 81}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        ledger_resend(f->ledger, f->batch, f->state, f->sources[0], ranges[i][0], ranges[i][1]);
+    assert_false(ledger_is_empty(f->ledger));
+    close_batch(f);
+    assert_true(ledger_is_empty(f->ledger));
+    struct ack ack = only_ack(f);
+    assert_int_equal(ack.first_sequence, 40);
+    assert_int_equal(ack.last_sequence, 81);
+    ack_check(&ack, &f->histories[0]);
+}
+
+static void resends_that_do_not_join_are_answered_apart_and_in_order(void **test_state)
+{
+    struct fixture *f = *test_state;
+    for (int i = 0; i < 100; i++)
+        accept(f, 0);
+    accept(f, 1);
+    close_batch(f);
+    next_batch(f);
+    const uint64_t ranges[][2] = {{50, 60}, {1, 48}, {100, 100}};
+    for (size_t i = 0; i < 3; i++)
+        ledger_resend(f->ledger, f->batch, f->state, f->sources[0], ranges[i][0], ranges[i][1]);
+    ledger_resend(f->ledger, f->batch, f->state, f->sources[1], 1, 1);
+    close_batch(f);
+    struct ack_cursor cursor = {0};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(next_ack(f, &cursor));
+        assert_int_equal(cursor.ack.first_sequence, ranges[i][0]);
+        assert_int_equal(cursor.ack.last_sequence, ranges[i][1]);
+    }
+    assert_true(next_ack(f, &cursor));
+    assert_true(slice_equal_text(cursor.ack.source, "source-1"));
+    assert_false(next_ack(f, &cursor));
+}
+
+static void a_redirect_comes_behind_the_answers_to_resends(void **test_state)
+{
+    struct fixture *f = *test_state;
+    accept(f, 0);
+    accept(f, 0);
+    close_batch(f);
+    next_batch(f);
+    ledger_resend(f->ledger, f->batch, f->state, f->sources[0], 1, 2);
+    redirect(f, 0, ACK_GAP, NOW_NS);
+    close_batch(f);
+    struct ack_cursor cursor = {0};
+    assert_true(next_ack(f, &cursor));
+    assert_int_equal(cursor.ack.last_sequence, 2);
+    assert_int_equal(cursor.ack.status, ACK_OK);
+    assert_true(next_ack(f, &cursor));
+    assert_int_equal(cursor.ack.status, ACK_GAP);
+    assert_false(next_ack(f, &cursor));
 }
 
 static void a_resend_is_split_where_an_ack_has_all_the_refusals_it_may_hold(void **test_state)
@@ -414,6 +503,7 @@ static void a_resend_is_split_where_an_ack_has_all_the_refusals_it_may_hold(void
     close_batch(f);
     next_batch(f);
     ledger_resend(f->ledger, f->batch, f->state, f->sources[0], 1, ACK_REFUSALS_MAX + 10);
+    close_batch(f);
     struct ack_cursor cursor = {0};
     assert_true(next_ack(f, &cursor));
     assert_int_equal(cursor.ack.refusal_count, ACK_REFUSALS_MAX);
@@ -437,6 +527,7 @@ static void what_is_forgotten_is_said_apart_from_what_is_known(void **test_state
     uint64_t last = 100 + 5 * (uint64_t)VERDICTS_KEPT / 4;
     uint64_t forgotten = last - VERDICTS_KEPT; /* the newest of them */
     ledger_resend(f->ledger, f->batch, f->state, f->sources[0], forgotten - 9, forgotten + 20);
+    close_batch(f);
     struct ack_cursor cursor = {0};
     assert_true(next_ack(f, &cursor));
     assert_int_equal(cursor.ack.status, ACK_FORGOTTEN);
@@ -459,6 +550,7 @@ static void a_resend_of_nothing_but_what_is_forgotten_is_one_ack(void **test_sta
     close_batch(f);
     next_batch(f);
     ledger_resend(f->ledger, f->batch, f->state, f->sources[0], 1, VERDICTS_KEPT / 4);
+    close_batch(f);
     struct ack ack = only_ack(f);
     assert_int_equal(ack.status, ACK_FORGOTTEN);
     assert_int_equal(ack.first_sequence, 1);
@@ -466,14 +558,6 @@ static void a_resend_of_nothing_but_what_is_forgotten_is_one_ack(void **test_sta
 }
 
 /* ---- redirects ------------------------------------------------------------------------------ */
-
-static void redirect(struct fixture *f, int i, enum ack_status status, uint64_t now_ns)
-{
-    struct redirect redirect = {.name = state_source(f->state, f->sources[i]).name,
-                                .source = f->sources[i],
-                                .status = status};
-    ledger_redirect(f->ledger, f->batch, f->state, &redirect, now_ns);
-}
 
 static void stranger_redirect(struct fixture *f, const char *name, uint64_t now_ns)
 {
@@ -567,7 +651,11 @@ int main(void)
         with_fixture(nothing_decided_is_nothing_written),
         with_fixture(waiting_acks_are_counted_over_all_sources),
         with_fixture(a_resend_is_answered_with_the_verdicts_it_had),
-        with_fixture(a_resend_of_the_open_batch_is_answered_behind_what_was_decided),
+        with_fixture(a_resend_of_the_open_batch_is_answered_by_its_ack),
+        with_fixture(acks_of_a_source_go_up_whatever_is_asked_for_when),
+        with_fixture(resends_that_join_are_answered_together),
+        with_fixture(resends_that_do_not_join_are_answered_apart_and_in_order),
+        with_fixture(a_redirect_comes_behind_the_answers_to_resends),
         with_fixture(a_resend_is_split_where_an_ack_has_all_the_refusals_it_may_hold),
         with_fixture(what_is_forgotten_is_said_apart_from_what_is_known),
         with_fixture(a_resend_of_nothing_but_what_is_forgotten_is_one_ack),
