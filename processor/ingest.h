@@ -1,12 +1,11 @@
 /* ingest: the core thread. It alone owns the state.
  *
- *     receive → check → decode → decide → apply → append   then the commit thread: sync → publish →
- * acknowledge
+ *     receive → check → decode → decide → apply → append      (intake.h: one submission)
  *
- * Takes submissions from the PULL socket and hellos from control, decides them one by one, and
- * hands batches to the commit thread: when nothing more is waiting, or when a batch is full. One
- * reading of the clock per batch. With no zero-filled room in the log it takes nothing in
- * (producers are held by ZeroMQ's high-water mark) and answers hellos `unavailable`.
+ * Takes submissions from the PULL socket and hellos from control into the draft (draft.h), and
+ * hands that to the commit thread when nothing more is waiting, or when it is full: sync → publish
+ * → acknowledge. One reading of the clock per batch. With no zero-filled room in the log it takes
+ * nothing in: producers are held by ZeroMQ's high-water mark.
  */
 #ifndef WEIR_PROCESSOR_INGEST_H
 #define WEIR_PROCESSOR_INGEST_H

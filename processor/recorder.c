@@ -169,6 +169,14 @@ uint32_t recorder_close(struct recorder *recorder, uint64_t first_id, uint64_t n
     return (uint32_t)(id - first_id);
 }
 
+bool recorder_is_empty(const struct recorder *recorder)
+{
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (recorder->overflow[i] > 0)
+            return false;
+    return recorder->summary_count == 0;
+}
+
 size_t recorder_close_bytes(const struct recorder *recorder)
 {
     return (recorder->summary_count + (size_t)REASON_COUNT) * RECORDER_SUMMARY_BYTES_MAX;

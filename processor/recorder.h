@@ -34,6 +34,8 @@ uint32_t recorder_take(struct recorder *recorder, const struct rejection *reject
  * their number. */
 uint32_t recorder_close(struct recorder *recorder, uint64_t first_id, uint64_t now_ns,
                         uint64_t after_event_id, struct buffer *records);
+/* Would recorder_close append nothing? */
+bool recorder_is_empty(const struct recorder *recorder);
 /* Bytes that recorder_close will append, at most. */
 size_t recorder_close_bytes(const struct recorder *recorder);
 

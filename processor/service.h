@@ -1,7 +1,7 @@
 /* service: what the processor's threads share, and nothing else: queues, the log's room and durable
  * position, counters, and what was settled before they started.
  *
- *   core     pull, check, decode, decide, apply, append to the open batch       ingest.h
+ *   core     pull, check, decode, decide, apply, append to the draft            ingest.h, intake.h
  *   commit   write, fdatasync, publish, acknowledge, heartbeat, stats           commit.h
  *   control  hello (through the core), replay, seek, status                     control.h
  *
