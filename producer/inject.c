@@ -81,10 +81,10 @@ static enum status run(struct injector *injector, const struct inject_options *o
 static void print_tally(const struct inject_options *options, const struct tally *tally)
 {
     FILE *stream = options->json ? stderr : stdout;
-    fprintf(
-        stream,
-        "%" PRIu64 " injected: %" PRIu64 " as stated, %" PRIu64 " not; %" PRIu64 " kinds skipped\n",
-        tally->as_stated + tally->different, tally->as_stated, tally->different, tally->skipped);
+    uint64_t injected = tally->as_stated + tally->different;
+    fprintf(stream, "%" PRIu64 " injected: %" PRIu64 " as stated, %" PRIu64 " not; ", injected,
+            tally->as_stated, tally->different);
+    fprintf(stream, "%" PRIu64 " skipped\n", tally->skipped);
 }
 
 static enum status parse(struct inject_options *o, int argc, char **argv)
