@@ -78,8 +78,9 @@ bin=$WEIR_ROOT/build/release/bin
 [ -n "$run_dir" ] || run_dir=$(find_run_dir) ||
     die "no processor of yours runs: start scripts/run.sh first, or say --run-dir"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/weir-projector.XXXXXX")
-start projector "$bin/weir-projector" run --run-dir "$run_dir" ${name:+--name "$name"} \
-    ${views:+--views "$views"}
+# Views may lag, the gate may not: what one adds to a busy machine takes what is left of it.
+start projector "${YIELDING[@]}" "$bin/weir-projector" run --run-dir "$run_dir" \
+    ${name:+--name "$name"} ${views:+--views "$views"}
 projector=$started
 await_ready projector "$projector"
 name=$(sed -n 's/.*msg="\?ready"\?.* name=\([^ ]*\).*/\1/p' "$scratch/projector.log")
