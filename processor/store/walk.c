@@ -231,7 +231,7 @@ enum status walk_search(struct walk *walk, const struct durable *durable, enum w
         return status;
     while (low < high) {
         const size_t middle = low + (high - low + 1) / 2;
-        struct batch_header first;
+        struct batch_header first = {0};
         status = first_header(walk, durable, middle, &first, ret_detail);
         if (status != STATUS_OK)
             return status;
