@@ -171,7 +171,6 @@ static void submission_take(struct run *run, struct slice bytes)
     while (run->sequences < run->header.count && event_take(run, &reader)) {
     }
     require(run->sequences == run->header.count);
-    ledger_resend(fixed.ledger, run->batch, run->state, run->source, 1, run->sequences);
 }
 
 /* ---- reading it again ----------------------------------------------------------------------- */
@@ -243,6 +242,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct position position = state_position(run.state);
     (void)recorder_close(run.recorder, position.last_rejection_id + 1, NOW_NS,
                          position.last_event_id, &run.batch->rejected);
+    ledger_close(fixed.ledger, run.batch, run.state);
+    if (run.sequences > 0)
+        ledger_resend(fixed.ledger, run.batch, run.state, run.source, 1, run.sequences);
     ledger_close(fixed.ledger, run.batch, run.state);
     accepted_check(&run);
     rejected_check(&run);
