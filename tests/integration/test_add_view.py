@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import weir  # noqa: E402
 
 EXAMPLES = weir.ROOT / "docs/examples"
-FOLDERS = ("common", "processor", "producer", "projector")
+NO_SOURCES = shutil.ignore_patterns("build*", ".git", "__pycache__", ".hypothesis")
 BUILD_LIMIT_SECONDS = 600
 
 
@@ -28,9 +28,7 @@ def run(*command):
 
 def build_with(view, checkout):
     """The projector of a copy of the sources with one more view."""
-    for folder in FOLDERS:
-        shutil.copytree(weir.ROOT / folder, checkout / folder)
-    shutil.copy(weir.ROOT / "CMakeLists.txt", checkout)
+    shutil.copytree(weir.ROOT, checkout, ignore=NO_SOURCES)
     shutil.copy(view, checkout / "projector/views")
     build = checkout / "build"
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
