@@ -13,7 +13,9 @@ void inject_print_list(FILE *stream);
 
 /* What was sent, what came back (with the evidence as a hexdump), and whether it is what should. */
 void inject_print_finding(const struct finding *finding, FILE *stream);
-/* The same as one object on one line; docs/operations.md has the members. */
+/* The same as one object on one line: `kind`, the `reason` and `sequences` that it should get,
+ * `as_stated` (null: skipped), `problem`, how many sequences were `decided` and `refused`, and the
+ * first `rejection` and newest `ack` of its own, null where there is none. */
 void inject_print_json(const struct finding *finding, FILE *stream);
 
 #endif

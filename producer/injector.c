@@ -508,5 +508,7 @@ enum status injector_run(struct injector *injector, const struct kind *kind,
         status = hear_all(injector, ret_detail);
     if (status == STATUS_OK)
         finding_close(ret_finding, injector->last_sequence, ended_ns - started_ns);
+    if (status == STATUS_UNAVAILABLE)
+        detail_write(ret_detail, "after '%s' the processor does not answer any more", kind->name);
     return status;
 }
