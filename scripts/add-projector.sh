@@ -34,32 +34,6 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-# Does a processor hold this run folder?
-is_served() {
-    [ -e "$1/processor.lock" ] && ! flock --nonblock "$1/processor.lock" true
-}
-
-# Prints the default run folder if a processor runs there, else that of the newest scripts/run.sh.
-find_run_dir() {
-    local dir newest=''
-    if [[ ${XDG_RUNTIME_DIR:-} = /* ]]; then
-        dir=$XDG_RUNTIME_DIR/weir
-    else
-        dir=/tmp/weir-$(id -u)
-    fi
-    if is_served "$dir"; then
-        printf '%s\n' "$dir"
-        return
-    fi
-    for dir in "${TMPDIR:-/tmp}"/weir-run.*/run; do
-        if [ -O "$dir" ] && is_served "$dir" && [ ! "$newest" -nt "$dir" ]; then
-            newest=$dir
-        fi
-    done
-    [ -n "$newest" ] || return 1
-    printf '%s\n' "$newest"
-}
-
 scratch='' projector='' stopping=''
 
 stop_it() {

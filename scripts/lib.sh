@@ -108,6 +108,33 @@ await_ready() {
     die "the $1 did not become ready"
 }
 
+# is_served DIR: does a processor hold this run folder?
+is_served() {
+    [ -e "$1/processor.lock" ] && ! flock --nonblock "$1/processor.lock" true
+}
+
+# find_run_dir: prints the default run folder if a processor runs there, else that of the newest
+# scripts/run.sh.
+find_run_dir() {
+    local dir newest=''
+    if [[ ${XDG_RUNTIME_DIR:-} = /* ]]; then
+        dir=$XDG_RUNTIME_DIR/weir
+    else
+        dir=/tmp/weir-$(id -u)
+    fi
+    if is_served "$dir"; then
+        printf '%s\n' "$dir"
+        return
+    fi
+    for dir in "${TMPDIR:-/tmp}"/weir-run.*/run; do
+        if [ -O "$dir" ] && is_served "$dir" && [ ! "$newest" -nt "$dir" ]; then
+            newest=$dir
+        fi
+    done
+    [ -n "$newest" ] || return 1
+    printf '%s\n' "$newest"
+}
+
 # run_tests PRESET [CTEST ARGUMENTS]: ctest with the output of what fails; its summary comes last.
 run_tests() {
     local preset=$1
