@@ -25,7 +25,7 @@ enum {
 /* Nothing heard for this long: send again from the first unacknowledged; doubles each time. Before
  * the first verdict it is short: a subscription that reaches the processor after the first event
  * misses its ack. */
-#define OUTBOX_QUIET_NS_FIRST 25000000ULL
+#define OUTBOX_QUIET_NS_FIRST 100000000ULL
 #define OUTBOX_QUIET_NS_MIN   250000000ULL
 #define OUTBOX_QUIET_NS_MAX   5000000000ULL
 #define OUTBOX_NEVER          UINT64_MAX
