@@ -28,7 +28,7 @@
 
 enum {
     IO_THREADS = 2,
-    INGEST_MESSAGES_MAX = 256,  /* high-water mark: frames waiting per producer */
+    INGEST_MESSAGES_MAX = 64,  /* high-water mark: frames waiting per producer */
     EVENTS_MESSAGES_MAX = 512, /* high-water mark: messages waiting per subscriber */
     CONTROL_MESSAGES_MAX = 1000,
     LINGER_MS = 1000, /* what was published may still leave */
@@ -157,6 +157,15 @@ static void genesis_make(const struct run *run, uint64_t now_ns, struct buffer *
     genesis_write(buffer, &genesis);
 }
 
+/* A log_visit_fn: folds, unless a stop was asked for. */
+static enum status fold_visit(void *recovery, const struct batch_view *batch,
+                              struct detail *ret_detail)
+{
+    if (lifecycle_stopping())
+        return detail_set(ret_detail, STATUS_INTERRUPTED, "stopped while the log was read");
+    return recovery_visit(recovery, batch, ret_detail);
+}
+
 /* Opens the log and folds it: afterwards the state, the log id and the clock stand. */
 static enum status store_open(struct run *run, struct detail *ret_detail)
 {
@@ -172,8 +181,7 @@ static enum status store_open(struct run *run, struct detail *ret_detail)
     run->recovery = recovery_new(run->options.store);
     enum status status = STATUS_NO_MEMORY;
     if (run->recovery != NULL && genesis.status == STATUS_OK)
-        status =
-            log_open(&options, recovery_visit, run->recovery, &service->log, &warning, ret_detail);
+        status = log_open(&options, fold_visit, run->recovery, &service->log, &warning, ret_detail);
     buffer_fini(&genesis);
     if (status != STATUS_OK)
         return status;
@@ -307,9 +315,11 @@ static void supervise(struct run *run)
 {
     struct report_line line = {.at_ns = clock_boot_ns()};
     struct socket_wait stop = {.fd = lifecycle_fd()};
-    while (socket_wait(&stop, 1, SUMMARY_EVERY_MS) == STATUS_TIMED_OUT) {
-        report_summary(&run->service, &line);
-        wall_step_warn(run);
+    while (!stop.ready) {
+        if (socket_wait(&stop, 1, SUMMARY_EVERY_MS) == STATUS_TIMED_OUT) {
+            report_summary(&run->service, &line);
+            wall_step_warn(run);
+        }
     }
     (void)lifecycle_stopping(); /* takes the signal: a second one ends the process at once */
 }
