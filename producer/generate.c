@@ -23,7 +23,7 @@ enum {
     BATCH_MAX = 4096, /* events; about 450 KB */
     BATCH_AT_RATE_ZERO = 256,
     BATCHES_PER_TURN = 16,
-    CHUNK_EVENTS = 256, /* written with one look at the outbox */
+    CHUNK_EVENTS = 64, /* written with one look at the outbox */
 };
 
 struct generate_options {

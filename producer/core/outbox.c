@@ -8,7 +8,6 @@
 #include "common/wire/submission.h"
 
 enum {
-    OPEN_BYTES_MIN = 1024, /* first allocation of an open submission, events only */
     SEALED_SLOTS_MIN = 64,
 };
 
@@ -37,7 +36,8 @@ struct outbox {
 
     uint8_t *open; /* NULL: none */
     size_t open_size, open_capacity;
-    uint32_t open_count; /* events */
+    size_t open_bytes_usual; /* what the next one probably needs: so that it need not grow */
+    uint32_t open_count;     /* events */
 
     size_t sealed_bytes;
     uint64_t hole_resent_at; /* acknowledged when we last went back because of a lost ack */
@@ -121,9 +121,7 @@ static enum status reserve_open(struct outbox *outbox, size_t size)
 {
     if (outbox->open != NULL && size <= outbox->open_capacity)
         return STATUS_OK;
-    size_t capacity = 2 * outbox->open_capacity;
-    if (outbox->open == NULL)
-        capacity = SUBMISSION_HEADER_BYTES_MAX + OPEN_BYTES_MIN;
+    size_t capacity = outbox->open != NULL ? 2 * outbox->open_capacity : outbox->open_bytes_usual;
     if (capacity < size)
         capacity = size;
     uint8_t *open = realloc(outbox->open, capacity);
@@ -194,6 +192,7 @@ void outbox_seal(struct outbox *outbox)
     if (outbox->open_count == 0)
         return;
     uint8_t *bytes = outbox->open;
+    outbox->open_bytes_usual = outbox->open_size / 4 * 5;
     if (outbox->open_size < outbox->open_capacity / 4 * 3) {
         uint8_t *smaller = realloc(bytes, outbox->open_size);
         if (smaller != NULL)
