@@ -75,8 +75,10 @@ enum status submission_read_header(struct mp_reader *reader, struct submission_h
     }
     /* A field that could not be read may be wrong, or no MessagePack at all: that weighs more. */
     struct mp_reader whole = *reader;
-    if (mp_skip(&whole) != STATUS_OK)
-        return detail_set(ret_detail, STATUS_MALFORMED, "the header is not MessagePack");
+    struct detail why;
+    if (mp_skip_explain(&whole, reader->at, &why) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_MALFORMED, "the header is not MessagePack: %.300s",
+                          why.text);
     return status;
 }
 
