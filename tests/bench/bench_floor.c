@@ -1,15 +1,17 @@
 /* The floor: what the transport and the disk of this machine cost by themselves. The same sockets,
  * the same submissions, one fdatasync per group into a zero-filled file, then the same bytes out to
- * all subscribers; and no logic at all: nothing is checked, decided, limited or remembered, and one
- * thread does everything. Weir is compared with it in one run (scripts/bench.sh, latency.sh).
+ * all subscribers; and no logic at all: nothing is checked, decided, limited or remembered. Weir is
+ * compared with it in one run (scripts/bench.sh, latency.sh). With one thread it is quickest, with
+ * two, where one pulls while the other syncs, it takes most; it is compared as whichever is better.
  *
- *     bench_floor serve --run-dir DIR --store DIR     in the processor's place
+ *     bench_floor serve --run-dir DIR --store DIR [--threads 2]     in the processor's place
  *     bench_floor drive --run-dir DIR [--rate PER_S] [--count N] [--batch N] [--json] [--hgrm FILE]
  *                                                     in the producer's; rate 0: throughput
  *     bench_floor sink  --run-dir DIR --count N       in the projector's: ends when it saw them all
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,7 @@
 #include "common/wire/feed.h"
 #include "common/wire/socket.h"
 #include "common/wire/submission.h"
+#include "processor/queue.h"
 #include "producer/alarm.h"
 #include "producer/core/latency.h"
 #include "producer/core/pace.h"
@@ -32,24 +35,26 @@
 
 #define PROGRAM      "bench_floor"
 #define TICK_NS      250000ULL
-#define HEARTBEAT_NS (NS_PER_S / 4)
+#define HEARTBEAT_NS (HEARTBEAT_MS * NS_PER_MS)
 
 enum {
     FILE_BYTES = 64 * 1024 * 1024, /* used round and round */
     GROUP_BYTES_AIM = 1024 * 1024,
     GROUP_BYTES_MAX = GROUP_BYTES_AIM + SUBMISSION_BYTES_MAX,
-    GROUPS = 16, /* in libzmq's hands, at most */
+    GROUPS = 16,     /* on their way to the disk or in libzmq's hands, at most */
+    GROUPS_BUSY = 2, /* on their way to the disk: then the next one rather grows */
     INGEST_HIGH_WATER_MARK = 64,
     EVENTS_HIGH_WATER_MARK = 100000,
     BATCH_MAX = 4096,
-    EVENTS_OUT_MAX = 64 * 1024, /* not yet seen, as many as an outbox holds */
+    EVENTS_OUT_MAX = LATENCY_EVENTS_MAX, /* not yet seen */
+    HEARTBEAT_MS = 250,
     ONE_MS = 1,
     MANY_MS = 1000,
 };
 
 struct floor_options {
     struct endpoint_options endpoints;
-    uint64_t rate, count, batch;
+    uint64_t rate, count, batch, threads;
     const char *store, *hgrm;
     bool json;
 };
@@ -85,20 +90,24 @@ static struct socket *open_socket(enum socket_kind kind, bool bind, const char *
 /* ---- serve ---- */
 
 struct group {
+    struct group_header header;
     uint8_t *bytes;
     size_t size;
-    atomic_bool lent; /* libzmq still reads it */
+    atomic_bool lent; /* handed over; libzmq gives it back */
 };
 
 struct server {
     struct socket *ingest, *events;
-    int file;
-    off_t offset;
-    uint64_t event_count;
-    uint64_t heartbeat_due_ns;
+    struct frame frame;
     struct group groups[GROUPS];
     unsigned next_group;
-    struct frame frame;
+    uint64_t event_count;
+
+    struct queue *to_sync; /* NULL: one thread does everything */
+    atomic_uint in_flight; /* groups handed over and not yet durable */
+    int file;
+    off_t offset;
+    uint64_t heartbeat_due_ns;
 };
 
 static int open_file(const char *folder)
@@ -133,45 +142,54 @@ static uint32_t events_of(struct slice frame)
     return submission_read_header(&reader, &header, &detail) == STATUS_OK ? header.count : 0;
 }
 
-/* Takes all that is there, up to a group. */
-static bool pull(struct server *s, struct group *group, struct group_header *header)
+/* Takes what is there, up to a group; true if there was any. */
+static bool pull(struct server *s, struct group *group)
 {
-    group->size = 0;
+    size_t before = group->size;
     while (group->size < GROUP_BYTES_AIM && socket_receive(s->ingest, &s->frame) == STATUS_OK) {
         struct slice frame = frame_slice(&s->frame);
         if (group->size == 0)
-            header->pulled_ns = clock_boot_ns();
+            group->header.pulled_ns = clock_boot_ns();
         memcpy(group->bytes + group->size, frame.data, frame.size);
         group->size += frame.size;
         s->event_count += events_of(frame);
     }
-    header->events_through = s->event_count;
-    return group->size > 0;
+    group->header.events_through = s->event_count;
+    return group->size > before;
 }
 
-static void sync_group(struct server *s, const struct group *group)
+static void write_group(struct server *s, const struct group *group)
 {
     if (s->offset + (off_t)group->size > FILE_BYTES)
         s->offset = 0;
     if (pwrite(s->file, group->bytes, group->size, s->offset) != (ssize_t)group->size)
         fail("pwrite");
-    if (fdatasync(s->file) != 0)
-        fail("fdatasync");
     s->offset += (off_t)group->size;
 }
 
-static void publish(struct server *s, struct group *group, struct group_header *header)
+static void publish(struct server *s, struct group *group)
 {
     struct slice bytes = {group->bytes, group->size};
-    header->durable_ns = clock_boot_ns();
-    struct slice head = {(const uint8_t *)header, sizeof *header};
-    atomic_store(&group->lent, true);
+    struct group_header header = group->header;
+    header.durable_ns = clock_boot_ns();
+    struct slice head = {(const uint8_t *)&header, sizeof header};
     if (socket_send(s->events, slice_of_text(FEED_TOPIC_ACCEPTED), true) != STATUS_OK ||
         socket_send(s->events, head, true) != STATUS_OK ||
         socket_send_borrowed(s->events, bytes, false, give_back, group) != STATUS_OK ||
         socket_send(s->events, slice_of_text("ack/floor/"), true) != STATUS_OK ||
         socket_send(s->events, head, false) != STATUS_OK)
         fail("publishing");
+}
+
+static void sync_groups(struct server *s, void **groups, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        write_group(s, groups[i]);
+    if (fdatasync(s->file) != 0)
+        fail("fdatasync");
+    atomic_fetch_sub(&s->in_flight, count);
+    for (uint32_t i = 0; i < count; i++)
+        publish(s, groups[i]);
 }
 
 static void heartbeat(struct server *s)
@@ -185,22 +203,71 @@ static void heartbeat(struct server *s)
         fail("publishing");
 }
 
+static void *sync_run(void *argument)
+{
+    struct server *s = argument;
+    void *groups[GROUPS];
+    while (!queue_finished(s->to_sync)) {
+        uint32_t count = queue_pop(s->to_sync, groups, GROUPS, HEARTBEAT_MS);
+        heartbeat(s);
+        if (count > 0)
+            sync_groups(s, groups, count);
+    }
+    return NULL;
+}
+
+static void hand_over(struct server *s, struct group *group)
+{
+    void *groups[] = {group};
+    atomic_store(&group->lent, true);
+    atomic_fetch_add(&s->in_flight, 1);
+    s->next_group++;
+    if (s->to_sync != NULL)
+        queue_push(s->to_sync, group);
+    else
+        sync_groups(s, groups, 1);
+}
+
+/* The next group, empty; waits while libzmq has them all. */
+static struct group *take_group(struct server *s)
+{
+    struct group *group = &s->groups[s->next_group % GROUPS];
+    struct socket_wait stop = {.fd = lifecycle_fd()};
+    while (atomic_load(&group->lent))
+        (void)!socket_wait(&stop, 1, ONE_MS);
+    group->size = 0;
+    return group;
+}
+
 static void serve(struct server *s)
 {
-    struct group_header header = {0};
+    struct group *group = take_group(s);
     while (!lifecycle_stopping()) {
         struct socket_wait items[] = {{.socket = s->ingest, .fd = -1}, {.fd = lifecycle_fd()}};
-        (void)!socket_wait(items, 2, HEARTBEAT_NS / NS_PER_MS);
-        struct group *group = &s->groups[s->next_group % GROUPS];
-        while (atomic_load(&group->lent))
-            (void)!socket_wait(&items[1], 1, ONE_MS);
-        heartbeat(s);
-        if (!pull(s, group, &header))
+        (void)!socket_wait(items, 2, group->size > 0 ? 0 : HEARTBEAT_MS);
+        if (s->to_sync == NULL)
+            heartbeat(s);
+        bool more = pull(s, group);
+        bool grows = more && group->size < GROUP_BYTES_AIM && s->to_sync != NULL &&
+                     atomic_load(&s->in_flight) >= GROUPS_BUSY;
+        if (group->size == 0 || grows)
             continue;
-        sync_group(s, group);
-        publish(s, group, &header);
-        s->next_group++;
+        hand_over(s, group);
+        group = take_group(s);
     }
+}
+
+/* With a thread of its own for the disk. */
+static void serve_in_two(struct server *s)
+{
+    pthread_t thread;
+    s->to_sync = queue_new(GROUPS, false);
+    if (s->to_sync == NULL || pthread_create(&thread, NULL, sync_run, s) != 0)
+        fail("a second thread");
+    serve(s);
+    queue_close(s->to_sync);
+    pthread_join(thread, NULL);
+    queue_destroy(&s->to_sync);
 }
 
 static void serve_all(const struct floor_options *o, const struct endpoints *endpoints)
@@ -217,7 +284,10 @@ static void serve_all(const struct floor_options *o, const struct endpoints *end
         if ((s.groups[i].bytes = malloc(GROUP_BYTES_MAX)) == NULL)
             fail("memory");
     log_info("ready", NULL);
-    serve(&s);
+    if (o->threads > 1)
+        serve_in_two(&s);
+    else
+        serve(&s);
     frame_fini(&s.frame);
     socket_close(&s.ingest);
     socket_close(&s.events);
@@ -388,6 +458,7 @@ static int run_role(int argc, char **argv, const char *help, role_fn *role)
         {"batch", "N", "drive: events per submission at most", OPTION_UINT, &o.batch, BATCH_MAX},
         {"store", "DIR", "serve: where the file lies (default: the run folder)", OPTION_TEXT,
          &o.store, 0},
+        {"threads", "N", "serve: 1 (default) or 2", OPTION_UINT, &o.threads, 2},
         {"hgrm", "FILE", "drive: also write HdrHistogram's percentile text", OPTION_TEXT, &o.hgrm,
          0},
         {"json", NULL, "drive: print one JSON object", OPTION_FLAG, &o.json, 0},
