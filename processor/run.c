@@ -87,10 +87,9 @@ static enum status options_read(struct run *run, int argc, char **argv)
         return status;
     if (o->store != NULL && (o->policy_file == NULL || o->limits.count == 0))
         return STATUS_OK;
-    fprintf(stderr, PROGRAM ": %s; see " PROGRAM " run --help\n",
-            o->store == NULL ? "--store DIR is missing"
-                             : "--policy and --limit exclude each other");
-    return STATUS_USAGE;
+    return options_usage(PROGRAM, &command,
+                         o->store == NULL ? "--store DIR is missing"
+                                          : "--policy and --limit exclude each other");
 }
 
 static enum status file_read(const char *path, char *ret_text, size_t size,

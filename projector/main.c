@@ -10,6 +10,7 @@ static const struct program_command commands[] = {
 
 int main(int argc, char **argv)
 {
-    return program_main("weir-projector", "Builds views from the log and answers queries.",
-                        commands, sizeof commands / sizeof commands[0], argc, argv);
+    return program_main("weir-projector",
+                        "builds views from the log and answers questions about them", commands,
+                        sizeof commands / sizeof commands[0], argc, argv);
 }

@@ -287,8 +287,7 @@ int run_main(int argc, char **argv)
 {
     struct command command = {
         .name = "run",
-        .help =
-            "Follows the processor's log from its first event, keeps the views, answers queries."};
+        .help = "follow the processor's log from its first event, keep the views, answer queries"};
     struct run_options options = {0};
     struct projector projector = {.lock_fd = -1};
     struct detail detail = {.text = ""};
