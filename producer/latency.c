@@ -18,7 +18,6 @@
 #include "producer/core/workload.h"
 #include "producer/latency_report.h"
 #include "producer/producer.h"
-#include "producer/watch.h"
 
 #define TICK_NS 250000ULL
 
@@ -38,7 +37,6 @@ struct latency_options {
 struct meter {
     struct latency_options options;
     struct producer *producer;
-    struct watch *watch;
     struct workload *workload;
     struct latency *latency;
     struct pace pace; /* CLOCK_BOOTTIME */
@@ -80,6 +78,30 @@ static enum status compare_clocks_again(struct meter *m, struct detail *ret_deta
     return status;
 }
 
+/* ---- seeing ---- */
+
+/* Takes one message of the feed. */
+static void see(void *context, const struct link_message *message)
+{
+    struct meter *m = context;
+    uint64_t seen_ns = clock_boot_ns();
+    struct feed_header header;
+    if (!slice_equal_text(message->topic, FEED_TOPIC_ACCEPTED) ||
+        feed_header_read(message->header, &header) != STATUS_OK)
+        return;
+    struct latency_batch batch = {.durable_ns = header.published_at_ns - m->log_ahead_ns,
+                                  .seen_ns = seen_ns,
+                                  .has_log_times = m->left_out == NULL};
+    struct slice source = slice_of_text(m->options.source);
+    struct mp_reader reader = mp_reader_of(message->body);
+    struct accepted_record record;
+    while (!mp_at_end(&reader) && accepted_record_read(&reader, &record) == STATUS_OK) {
+        batch.decided_ns = record.accepted_at_ns - m->log_ahead_ns;
+        if (slice_equal(record.source, source))
+            latency_seen(m->latency, record.sequence, &batch);
+    }
+}
+
 /* ---- start and end ---- */
 
 static enum status add_source(struct meter *m, struct detail *ret_detail)
@@ -107,11 +129,7 @@ static enum status meter_open(struct meter *m, struct detail *ret_detail)
 {
     struct workload_options workload = {.seed = m->options.seed,
                                         .subjects = (uint32_t)m->options.subjects};
-    struct endpoints endpoints;
-    enum status status = endpoints_resolve(&m->options.endpoints, &endpoints, ret_detail);
-    if (status != STATUS_OK)
-        return status;
-    status = workload_new(&workload, &m->workload);
+    enum status status = workload_new(&workload, &m->workload);
     if (status != STATUS_OK)
         return detail_set(ret_detail, status, "no memory for the workload");
     status = producer_open(&m->options.endpoints, &m->producer, ret_detail);
@@ -120,7 +138,7 @@ static enum status meter_open(struct meter *m, struct detail *ret_detail)
     if (status == STATUS_OK)
         status = compare_clocks(m, &m->log_ahead_ns, &m->left_out, ret_detail);
     if (status == STATUS_OK)
-        status = watch_open(endpoints.events, FEED_TOPIC_ACCEPTED, &m->watch, ret_detail);
+        status = producer_listen(m->producer, FEED_TOPIC_ACCEPTED, see, m, ret_detail);
     if (status == STATUS_OK)
         status = alarm_open(&m->alarm_fd, ret_detail);
     uint64_t now_ns = clock_boot_ns();
@@ -132,7 +150,6 @@ static enum status meter_open(struct meter *m, struct detail *ret_detail)
 static void meter_close(struct meter *m)
 {
     alarm_close(&m->alarm_fd);
-    watch_close(&m->watch);
     producer_close(&m->producer);
     latency_destroy(&m->latency);
     workload_destroy(&m->workload);
@@ -181,49 +198,15 @@ static enum status submit_due(struct meter *m)
     return STATUS_OK;
 }
 
-static void see_batch(struct meter *m, const struct watch_message *message, uint64_t seen_ns)
-{
-    struct feed_header header;
-    if (feed_header_read(message->header, &header) != STATUS_OK)
-        return;
-    struct latency_batch batch = {.durable_ns = header.published_at_ns - m->log_ahead_ns,
-                                  .seen_ns = seen_ns,
-                                  .has_log_times = m->left_out == NULL};
-    struct slice source = slice_of_text(m->options.source);
-    struct mp_reader reader = mp_reader_of(message->body);
-    struct accepted_record record;
-    while (!mp_at_end(&reader) && accepted_record_read(&reader, &record) == STATUS_OK) {
-        batch.decided_ns = record.accepted_at_ns - m->log_ahead_ns;
-        if (slice_equal(record.source, source))
-            latency_seen(m->latency, record.sequence, &batch);
-    }
-}
-
-static enum status see_all(struct meter *m, struct detail *ret_detail)
-{
-    for (;;) {
-        struct watch_message message;
-        enum status status = watch_next(m->watch, &message);
-        if (status == STATUS_END)
-            return STATUS_OK;
-        if (status != STATUS_OK)
-            return detail_set(ret_detail, status, "the events socket failed");
-        if (slice_equal_text(message.topic, FEED_TOPIC_ACCEPTED))
-            see_batch(m, &message, clock_boot_ns());
-    }
-}
-
 /* Waits, and takes what came. */
 static enum status take_turn(struct meter *m, int alarm_fd, int timeout_ms,
                              struct detail *ret_detail)
 {
-    struct turn turn = {.fd = alarm_fd, .socket = watch_socket(m->watch), .timeout_ms = timeout_ms};
+    struct turn turn = {.fd = alarm_fd, .timeout_ms = timeout_ms};
     enum status status = producer_turn(m->producer, &turn, ret_detail);
-    if (status != STATUS_OK)
-        return status;
     uint64_t acknowledged = outbox_acknowledged(producer_outbox(m->producer, 0));
     latency_acknowledged(m->latency, acknowledged, clock_boot_ns());
-    return see_all(m, ret_detail);
+    return status;
 }
 
 /* Until all that was accepted was seen, too; what the events socket lost never comes. */

@@ -348,18 +348,9 @@ enum status link_receive(struct link *link, struct link_message *ret_message)
     }
 }
 
-enum status link_receive_ack(struct link *link, struct ack *ret_ack)
-{
-    struct link_message message;
-    enum status status = link_receive(link, &message);
-    while (status == STATUS_OK && ack_read(message.header, ret_ack) != STATUS_OK)
-        status = link_receive(link, &message);
-    return status;
-}
-
 enum status link_wait(struct link *link, struct link_wait *wait)
 {
-    struct socket_wait items[5] = {{.socket = link->events, .fd = -1}};
+    struct socket_wait items[4] = {{.socket = link->events, .fd = -1}};
     int count = 1;
     int fd_item = -1;
     /* The descriptor stays readable after a stop: then it would end every wait at once. */
@@ -370,8 +361,6 @@ enum status link_wait(struct link *link, struct link_wait *wait)
         fd_item = count;
         items[count++] = (struct socket_wait){.socket = NULL, .fd = wait->fd};
     }
-    if (wait->socket != NULL)
-        items[count++] = (struct socket_wait){.socket = wait->socket, .fd = -1};
     if (wait->want_push)
         items[count++] = (struct socket_wait){.socket = link->ingest, .fd = -1, .want_write = true};
 

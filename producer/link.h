@@ -67,16 +67,12 @@ struct link_message {
     struct slice body; /* size 0: none */
 };
 MUST_USE enum status link_receive(struct link *link, struct link_message *ret_message);
-/* As link_receive, the next ack; it borrows the link's memory until the next call. OK, END (none
- * now), IO. What is no ack is skipped. */
-MUST_USE enum status link_receive_ack(struct link *link, struct ack *ret_ack);
 
 struct link_wait {
-    int fd;                /* also wait until this is readable; −1: none */
-    struct socket *socket; /* and until there is a message; NULL: none */
-    int timeout_ms;        /* −1: for ever */
-    bool want_push;        /* also wait until a submission can be pushed */
-    bool fd_ready;         /* result */
+    int fd;         /* also wait until this is readable; −1: none */
+    int timeout_ms; /* −1: for ever */
+    bool want_push; /* also wait until a submission can be pushed */
+    bool fd_ready;  /* result */
 };
 /* Waits for a message, a stop, or what `wait` asks for. OK (also when the time is over), IO. */
 MUST_USE enum status link_wait(struct link *link, struct link_wait *wait);

@@ -13,7 +13,7 @@
 #include "common/wire/socket.h"
 
 enum {
-    ACKS_PER_TURN_MAX = 4096,
+    MESSAGES_PER_TURN_MAX = 4096,
     WAIT_MS_MAX = 1000,
 };
 /* Beyond any sequence that a source reaches; keeps sums of sequences inside 64 bits. */
@@ -31,6 +31,9 @@ struct producer {
     bool blocked;            /* the ingest queue was full */
     uint64_t quiet_since_ns; /* 0: verdicts come */
     bool said_waiting;       /* the user knows that no verdicts come */
+    bool heard_heartbeat;
+    producer_message_fn *listener; /* NULL: none */
+    void *listener_context;
 };
 
 enum status producer_open(const struct endpoint_options *options, struct producer **ret_producer,
@@ -242,15 +245,29 @@ static enum status take_ack(struct producer *producer, const struct ack *ack, ui
     return STATUS_OK;
 }
 
-static enum status take_acks(struct producer *producer, uint64_t now_ns, struct detail *ret_detail)
+static enum status take_message(struct producer *producer, const struct link_message *message,
+                                uint64_t now_ns, struct detail *ret_detail)
 {
-    for (unsigned i = 0; i < ACKS_PER_TURN_MAX; i++) {
-        struct ack ack;
-        enum status status = link_receive_ack(producer->link, &ack);
+    struct ack ack;
+    if (ack_read(message->header, &ack) == STATUS_OK)
+        return take_ack(producer, &ack, now_ns, ret_detail);
+    if (slice_equal_text(message->topic, FEED_TOPIC_HEARTBEAT))
+        producer->heard_heartbeat = true;
+    if (producer->listener != NULL)
+        producer->listener(producer->listener_context, message);
+    return STATUS_OK;
+}
+
+static enum status take_messages(struct producer *producer, uint64_t now_ns,
+                                 struct detail *ret_detail)
+{
+    for (unsigned i = 0; i < MESSAGES_PER_TURN_MAX; i++) {
+        struct link_message message;
+        enum status status = link_receive(producer->link, &message);
         if (status == STATUS_END)
             break;
         if (status == STATUS_OK)
-            status = take_ack(producer, &ack, now_ns, ret_detail);
+            status = take_message(producer, &message, now_ns, ret_detail);
         if (status != STATUS_OK)
             return status;
     }
@@ -305,7 +322,6 @@ enum status producer_turn(struct producer *producer, struct turn *turn, struct d
     if (status == STATUS_OK && turn->timeout_ms != 0) {
         struct link_wait wait = {
             .fd = turn->fd,
-            .socket = turn->socket,
             .timeout_ms = wait_ms(turn, now_ns, deadline_ns),
             .want_push = producer->blocked,
         };
@@ -315,10 +331,37 @@ enum status producer_turn(struct producer *producer, struct turn *turn, struct d
     }
     if (status != STATUS_OK)
         return detail_set(ret_detail, status, "a socket failed");
-    status = take_acks(producer, now_ns, ret_detail);
+    status = take_messages(producer, now_ns, ret_detail);
     if (status == STATUS_IO)
         return detail_set(ret_detail, status, "the events socket failed");
     return status;
+}
+
+enum status producer_listen(struct producer *producer, const char *topic,
+                            producer_message_fn *listener, void *context, struct detail *ret_detail)
+{
+    producer->listener = listener;
+    producer->listener_context = context;
+    producer->heard_heartbeat = false;
+    enum status status = link_subscribe(producer->link, topic);
+    /* Subscriptions arrive in their order, so this one stands for the other. */
+    if (status == STATUS_OK)
+        status = link_subscribe(producer->link, FEED_TOPIC_HEARTBEAT);
+    if (status != STATUS_OK)
+        return detail_set(ret_detail, status, "cannot subscribe to '%s'", topic);
+    uint64_t limit_ns = clock_boot_ns() + PRODUCER_JOIN_NS_MAX;
+    while (!producer->heard_heartbeat) {
+        if (lifecycle_stopping())
+            return detail_set(ret_detail, STATUS_INTERRUPTED, "stopped before the first heartbeat");
+        if (clock_boot_ns() >= limit_ns)
+            return detail_set(ret_detail, STATUS_UNAVAILABLE,
+                              "no heartbeat comes: is --events the processor's events endpoint?");
+        struct turn turn = {.fd = -1, .timeout_ms = WAIT_MS_MAX};
+        status = producer_turn(producer, &turn, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
 }
 
 enum status producer_drain(struct producer *producer, struct detail *ret_detail)

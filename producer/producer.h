@@ -20,6 +20,7 @@ enum {
     PRODUCER_BYTES_MAX = 64 * 1024 * 1024,
     PRODUCER_SOURCE_NONE = PRODUCER_SOURCES_MAX,
 };
+#define PRODUCER_JOIN_NS_MAX 5000000000ULL
 /* How long the end waits for outstanding acks after a stop was asked for. */
 #define PRODUCER_DRAIN_NS 5000000000ULL
 
@@ -52,11 +53,18 @@ void producer_seal_all(struct producer *producer);
 
 /* What may end a turn's wait besides acks, room to push, a quiet timer and a stop. */
 struct turn {
-    int fd;                /* readable; −1: none */
-    struct socket *socket; /* it has a message; NULL: none */
-    int timeout_ms;        /* 0: do not wait; −1: no limit */
-    bool fd_ready;         /* result */
+    int fd;         /* readable; −1: none */
+    int timeout_ms; /* 0: do not wait; −1: no limit */
+    bool fd_ready;  /* result */
 };
+/* Who hears what else the feed brings; the message lives as long as the call. */
+typedef void producer_message_fn(void *context, const struct link_message *message);
+/* Subscribes to one more topic for a listener (one per producer) and waits for a heartbeat: what is
+ * published after that reaches it, unless a queue overflows. UNAVAILABLE when there is no heartbeat
+ * for PRODUCER_JOIN_NS_MAX; else as producer_turn. */
+MUST_USE enum status producer_listen(struct producer *producer, const char *topic,
+                                     producer_message_fn *listener, void *context,
+                                     struct detail *ret_detail);
 /* One turn: pushes what can be pushed, waits as told, takes all acks, runs the timers.
  * STATUS_FENCED when a source was taken over or the log is another one: the detail says which. */
 MUST_USE enum status producer_turn(struct producer *producer, struct turn *turn,

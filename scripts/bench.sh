@@ -170,7 +170,7 @@ measure_latency() {
     local rate
     for rate in $RATES; do
         say "round $round of $rounds, latency at $rate events/s"
-        floor_start
+        floor_start --threads 1
         note_latency floor "$rate" "$bin/bench_floor" drive --run-dir "$scratch/floor-run"
         floor_stop
         pipeline_start --limit "$LIMIT"

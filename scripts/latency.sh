@@ -127,7 +127,7 @@ measure_machine
 for round in $(seq "$rounds"); do
     for rate in $rates; do
         say "round $round of $rounds, $rate events/s"
-        floor_start
+        floor_start --threads 1
         measure floor "$rate" "$round" "$bin/bench_floor" drive --run-dir "$scratch/floor-run"
         floor_stop
         pipeline_start --limit '"per-subject";q=1000000;w=60;pk=subject'

@@ -31,7 +31,7 @@
 #include "producer/core/pace.h"
 #include "producer/core/workload.h"
 #include "producer/latency_report.h"
-#include "producer/watch.h"
+#include "producer/link.h"
 
 #define PROGRAM      "bench_floor"
 #define TICK_NS      250000ULL
@@ -97,7 +97,7 @@ struct group {
 };
 
 struct server {
-    struct socket *ingest, *events;
+    struct socket *ingest, *events, *control; /* control: nobody asks, but links connect to it */
     struct frame frame;
     struct group groups[GROUPS];
     unsigned next_group;
@@ -279,6 +279,7 @@ static void serve_all(const struct floor_options *o, const struct endpoints *end
     s.file = open_file(o->store != NULL ? o->store : endpoints->run_dir);
     s.ingest = open_socket(SOCKET_PULL, true, endpoints->ingest);
     s.events = open_socket(SOCKET_PUB, true, endpoints->events);
+    s.control = open_socket(SOCKET_ROUTER, true, endpoints->control);
     frame_init(&s.frame);
     for (unsigned i = 0; i < GROUPS; i++)
         if ((s.groups[i].bytes = malloc(GROUP_BYTES_MAX)) == NULL)
@@ -291,18 +292,40 @@ static void serve_all(const struct floor_options *o, const struct endpoints *end
     frame_fini(&s.frame);
     socket_close(&s.ingest);
     socket_close(&s.events);
+    socket_close(&s.control);
     socket_teardown(); /* all groups are given back */
     for (unsigned i = 0; i < GROUPS; i++)
         free(s.groups[i].bytes);
     close(s.file);
 }
 
+/* ---- a link that hears a topic from here on ---- */
+
+static struct link *join(const struct endpoints *endpoints, const char *topic)
+{
+    struct link *link;
+    struct detail detail;
+    if (link_open(endpoints, &link, &detail) != STATUS_OK)
+        fail(detail.text);
+    if (link_subscribe(link, topic) != STATUS_OK ||
+        link_subscribe(link, FEED_TOPIC_HEARTBEAT) != STATUS_OK)
+        fail("subscribing");
+    bool heard = false;
+    while (!heard && !lifecycle_stopping()) {
+        struct link_wait wait = {.fd = -1, .timeout_ms = MANY_MS};
+        (void)!link_wait(link, &wait);
+        struct link_message message;
+        while (!heard && link_receive(link, &message) == STATUS_OK)
+            heard = slice_equal_text(message.topic, FEED_TOPIC_HEARTBEAT);
+    }
+    return link;
+}
+
 /* ---- drive ---- */
 
 struct driver {
     const struct floor_options *options;
-    struct socket *ingest;
-    struct watch *watch;
+    struct link *link;
     struct workload *workload;
     struct latency *latency;
     struct pace pace;
@@ -310,6 +333,29 @@ struct driver {
     uint64_t seen; /* events */
     uint8_t *submission;
 };
+
+static void see(struct driver *d, const struct link_message *message)
+{
+    struct group_header header;
+    if (message->header.size != sizeof header)
+        return;
+    memcpy(&header, message->header.data, sizeof header);
+    const struct latency_batch batch = {.decided_ns = header.pulled_ns,
+                                        .durable_ns = header.durable_ns,
+                                        .seen_ns = clock_boot_ns(),
+                                        .has_log_times = true};
+    if (d->options->rate > 0)
+        for (uint64_t sequence = d->seen + 1; sequence <= header.events_through; sequence++)
+            latency_seen(d->latency, sequence, &batch);
+    d->seen = header.events_through;
+}
+
+static void see_all(struct driver *d)
+{
+    struct link_message message;
+    while (link_receive(d->link, &message) == STATUS_OK)
+        see(d, &message);
+}
 
 static void submit(struct driver *d, uint32_t events)
 {
@@ -325,9 +371,11 @@ static void submit(struct driver *d, uint32_t events)
     for (uint32_t i = 0; d->options->rate > 0 && i < events; i++)
         latency_handed_in(d->latency, pace_due_ns(&d->pace, d->pace.made + i), now_ns);
     pace_made(&d->pace, events);
-    struct socket_wait room = {.socket = d->ingest, .fd = -1, .want_write = true};
-    while (socket_send(d->ingest, submission, false) == STATUS_FULL)
-        (void)!socket_wait(&room, 1, MANY_MS);
+    struct link_wait room = {.fd = -1, .timeout_ms = MANY_MS, .want_push = true};
+    while (link_push(d->link, submission) == STATUS_FULL) {
+        (void)!link_wait(d->link, &room);
+        see_all(d);
+    }
 }
 
 /* False: those on the way must be seen first. */
@@ -347,33 +395,13 @@ static bool submit_due(struct driver *d)
     return true;
 }
 
-static void see(struct driver *d, const struct watch_message *message)
-{
-    struct group_header header;
-    if (message->header.size != sizeof header)
-        return;
-    memcpy(&header, message->header.data, sizeof header);
-    const struct latency_batch batch = {.decided_ns = header.pulled_ns,
-                                        .durable_ns = header.durable_ns,
-                                        .seen_ns = clock_boot_ns(),
-                                        .has_log_times = true};
-    if (d->options->rate > 0)
-        for (uint64_t sequence = d->seen + 1; sequence <= header.events_through; sequence++)
-            latency_seen(d->latency, sequence, &batch);
-    d->seen = header.events_through;
-}
-
 static void drive(struct driver *d)
 {
     while (d->seen < d->options->count && !lifecycle_stopping()) {
         bool waits_for_alarm = submit_due(d) && d->options->rate > 0 && !pace_finished(&d->pace);
-        struct socket_wait items[] = {{.socket = watch_socket(d->watch), .fd = -1},
-                                      {.fd = lifecycle_fd()},
-                                      {.fd = d->alarm_fd}};
-        (void)!socket_wait(items, waits_for_alarm ? 3 : 2, MANY_MS);
-        struct watch_message message;
-        while (watch_next(d->watch, &message) == STATUS_OK)
-            see(d, &message);
+        struct link_wait wait = {.fd = waits_for_alarm ? d->alarm_fd : -1, .timeout_ms = MANY_MS};
+        (void)!link_wait(d->link, &wait);
+        see_all(d);
     }
 }
 
@@ -404,17 +432,14 @@ static void drive_all(const struct floor_options *o, const struct endpoints *end
     if (d.submission == NULL || workload_new(&workload, &d.workload) != STATUS_OK ||
         latency_new(0, &d.latency) != STATUS_OK)
         fail("memory");
-    d.ingest = open_socket(SOCKET_PUSH, false, endpoints->ingest);
-    const char *topic = o->rate > 0 ? FEED_TOPIC_ACCEPTED : "ack/floor/";
-    if (watch_open(endpoints->events, topic, &d.watch, &detail) != STATUS_OK ||
-        alarm_open(&d.alarm_fd, &detail) != STATUS_OK)
+    if (alarm_open(&d.alarm_fd, &detail) != STATUS_OK)
         fail(detail.text);
+    d.link = join(endpoints, o->rate > 0 ? FEED_TOPIC_ACCEPTED : "ack/floor/");
     pace_init(&d.pace, o->rate, o->count, TICK_NS, clock_boot_ns());
     drive(&d);
     print_driven(&d);
     alarm_close(&d.alarm_fd);
-    watch_close(&d.watch);
-    socket_close(&d.ingest);
+    link_close(&d.link);
     latency_destroy(&d.latency);
     workload_destroy(&d.workload);
     free(d.submission);
@@ -425,22 +450,18 @@ static void drive_all(const struct floor_options *o, const struct endpoints *end
 
 static void sink_all(const struct floor_options *o, const struct endpoints *endpoints)
 {
-    struct watch *watch;
-    struct detail detail;
-    if (watch_open(endpoints->events, FEED_TOPIC_ACCEPTED, &watch, &detail) != STATUS_OK)
-        fail(detail.text);
+    struct link *link = join(endpoints, FEED_TOPIC_ACCEPTED);
     log_info("ready", NULL);
     struct group_header header = {0};
     while (header.events_through < o->count && !lifecycle_stopping()) {
-        struct socket_wait items[] = {{.socket = watch_socket(watch), .fd = -1},
-                                      {.fd = lifecycle_fd()}};
-        (void)!socket_wait(items, 2, MANY_MS);
-        struct watch_message message;
-        while (watch_next(watch, &message) == STATUS_OK)
+        struct link_wait wait = {.fd = -1, .timeout_ms = MANY_MS};
+        (void)!link_wait(link, &wait);
+        struct link_message message;
+        while (link_receive(link, &message) == STATUS_OK)
             if (message.header.size == sizeof header)
                 memcpy(&header, message.header.data, sizeof header);
     }
-    watch_close(&watch);
+    link_close(&link);
     socket_teardown();
 }
 
