@@ -72,7 +72,7 @@ class Shell:
         log = re.search(r"2>(\S+) &$", command)
         if log:
             path = self.folder / log[1]
-            weir.until(lambda: path.exists() and "ready" in path.read_text(), f"ready in {log[1]}", limit=10)
+            weir.until(lambda: path.exists() and "ready" in path.read_text(), f"ready in {log[1]}", limit=30)
         return [line for line in lines if not re.search(r"line \d+: +\d+ Killed ", line)]
 
     def close(self):
