@@ -12,40 +12,27 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import shown  # noqa: E402
 import weir  # noqa: E402
 
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 END = "@@end@@"
-CHANGING = [
-    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
-    (re.compile(r"\b[0-9a-f]{32}\b"), "HEX"),
-    (re.compile(r"\b\d{16,20}\b"), "NS"),
-    (re.compile(r"\b\d+/s\b"), "N/s"),
-]
 
 
 def documents():
     paths = [weir.ROOT / "README.md", *sorted((weir.ROOT / "docs").rglob("*.md"))]
-    return [path for path in paths if BLOCK.search(path.read_text())]
+    return [path for path in paths if shown.blocks(path.read_text(), "console")]
 
 
 def steps(text):
     """(command, expected lines) of all blocks in order."""
     found = []
-    for block in BLOCK.findall(text):
+    for block in shown.blocks(text, "console"):
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], []))
             else:
                 found[-1][1].append(line)
     return found
-
-
-def normalised(lines):
-    text = "\n".join(lines).strip()
-    for pattern, name in CHANGING:
-        text = pattern.sub(name, text)
-    return text
 
 
 class Shell:
@@ -84,10 +71,10 @@ class Shell:
 class Docs(unittest.TestCase):
     def check(self, shell, command, expected):
         """Queries are asked again for a while: views follow the log, a moment later."""
-        wanted = normalised(expected)
+        wanted = shown.normalised(expected)
         tries = 100 if " query " in command else 1
         for _ in range(tries):
-            got = normalised(shell.run(command))
+            got = shown.normalised(shell.run(command))
             if got == wanted:
                 return
             weir.time.sleep(0.05)
