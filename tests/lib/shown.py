@@ -12,6 +12,8 @@ CHANGING = [
     (re.compile(r"\bcome back in \d+\.\d+ s"), "come back in N s"),
     (re.compile(r"\(in \d+ s\)"), "(in N s)"),
     (re.compile(r"\bat event \d+"), "at event N"),
+    (re.compile(r"\bThread \d+"), "Thread N"),
+    (re.compile(r"\bprocess \d+"), "process N"),
 ]
 LEFT_OUT = "…"  # a line of its own: here the document leaves out some of the output
 
