@@ -588,6 +588,7 @@ class Proxy(threading.Thread):
         self.stopping = threading.Event()
         self.context = zmq.Context()
         self.front = self.socket(zmq.PULL)
+        self.front.rcvhwm = 8  # what waits here when its sender dies is only in the way
         self.front.bind(self.ingest)
         self.back = self.socket(zmq.PUSH)
         self.back.connect(station.endpoint("ingest"))
