@@ -22,8 +22,9 @@
 enum {
     BATCH_MAX = 4096, /* events; about 450 KB */
     BATCH_AT_RATE_ZERO = 256,
-    BATCHES_PER_TURN = 16,
-    CHUNK_EVENTS = 64, /* written with one look at the outbox */
+    BATCHES_PER_TURN = 64,  /* between two looks at the sockets, … */
+    EVENTS_PER_TURN = 4096, /* … or so many events, so that the processor need not wait */
+    CHUNK_EVENTS = 64,      /* written with one look at the outbox */
 };
 
 struct generate_options {
@@ -145,7 +146,8 @@ static enum status make_due(struct generator *g, uint64_t now_ns)
     uint64_t due = pace_events_due(&g->pace, now_ns);
     if (due == 0)
         return STATUS_OK;
-    for (unsigned i = 0; i < BATCHES_PER_TURN && due > 0; i++) {
+    uint64_t until = g->pace.made + EVENTS_PER_TURN;
+    for (unsigned i = 0; i < BATCHES_PER_TURN && due > 0 && g->pace.made < until; i++) {
         uint32_t batch = (uint32_t)(due < g->options.batch ? due : g->options.batch);
         uint32_t index;
         if (!pick_source(g, batch, &index))

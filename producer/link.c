@@ -11,7 +11,7 @@
 #include "common/wire/submission.h"
 
 enum {
-    PUSH_HIGH_WATER_MARK = 64,    /* submissions */
+    PUSH_HIGH_WATER_MARK = 256,   /* submissions */
     ACK_HIGH_WATER_MARK = 100000, /* messages */
     REQUEST_HIGH_WATER_MARK = 16, /* messages */
     REQUEST_REPEAT_MS = 1000,

@@ -193,7 +193,7 @@ void outbox_seal(struct outbox *outbox)
         return;
     uint8_t *bytes = outbox->open;
     outbox->open_bytes_usual = outbox->open_size / 4 * 5;
-    if (outbox->open_size < outbox->open_capacity / 4 * 3) {
+    if (outbox->open_size < outbox->open_capacity / 2) {
         uint8_t *smaller = realloc(bytes, outbox->open_size);
         if (smaller != NULL)
             bytes = smaller;

@@ -43,7 +43,7 @@ enum {
     GROUP_BYTES_MAX = GROUP_BYTES_AIM + SUBMISSION_BYTES_MAX,
     GROUPS = 16,     /* on their way to the disk or in libzmq's hands, at most */
     GROUPS_BUSY = 2, /* on their way to the disk: then the next one rather grows */
-    INGEST_HIGH_WATER_MARK = 64,
+    INGEST_HIGH_WATER_MARK = 256,
     EVENTS_HIGH_WATER_MARK = 100000,
     BATCH_MAX = 4096,
     EVENTS_OUT_MAX = LATENCY_EVENTS_MAX, /* not yet seen */
