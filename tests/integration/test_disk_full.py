@@ -36,7 +36,7 @@ class DiskFull(unittest.TestCase):
                 weir.until(lambda: self.hello_code(control) == "unavailable", "the last room is taken")
                 held = control.status()["last_event_id"]
                 self.assertTrue(0 < held < LINES)
-                self.assertEqual(len(control.replay("accepted", held - 9)[1]), 10, "reads go on")
+                self.assertEqual(len(control.replay("accepted", held - 9, 10)[1]), 10, "reads go on")
                 self.assertTrue(sender.running(), "the producer is held, not refused")
                 ballast.unlink()
                 self.assertEqual(sender.wait(), 0, sender.log_text())
