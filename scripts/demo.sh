@@ -227,11 +227,12 @@ promise() {
     expect '1 accepted, 0 refused'
 }
 
-install_packages python3 python3-zmq python3-msgpack
+packages=(python3 python3-zmq python3-msgpack) # for the examples
 if [ -n "${WEIR_BIN:-}" ]; then
+    install_packages "${packages[@]}"
     bin=$(cd "$WEIR_BIN" && pwd)
 else
-    install_packages "${WEIR_BUILD_PACKAGES[@]}"
+    install_packages "${WEIR_BUILD_PACKAGES[@]}" "${packages[@]}"
     build release
     bin=$WEIR_ROOT/build/release/bin
     ulimit -v $((8 * 1024 * 1024))

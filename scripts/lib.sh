@@ -100,7 +100,7 @@ start() {
 # await_ready NAME PID: until its log says ready.
 await_ready() {
     for _ in $(seq 100); do
-        ! grep -q 'msg="\?ready' "$scratch/$1.log" || return 0
+        ! grep -qs 'msg="\?ready' "$scratch/$1.log" || return 0
         kill -0 "$2" 2>/dev/null || break
         sleep 0.1
     done
