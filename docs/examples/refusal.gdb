@@ -4,7 +4,7 @@ set pagination off
 set confirm off
 set print thread-events off
 set print frame-info short-location
-set print frame-arguments none
+set print frame-arguments presence
 handle SIGTERM SIGPIPE nostop noprint pass
 set trace-commands on
 tbreak state_new
