@@ -10,7 +10,7 @@ export WEIR_ROOT
 WEIR_BUILD_PACKAGES=(
     cmake ninja-build gcc libc6-dev pkg-config
     libzmq3-dev libczmq-dev libmsgpack-dev libjansson-dev libinih-dev
-    libxxhash-dev libisal-dev libsodium-dev
+    libxxhash-dev libisal-dev
 )
 WEIR_TEST_PACKAGES=(libcmocka-dev python3 python3-zmq python3-msgpack python3-hypothesis)
 WEIR_CHECK_PACKAGES=(clang clang-format clang-tidy clang-tools libclang-rt-14-dev cppcheck shellcheck)

@@ -8,11 +8,9 @@
 #include <unistd.h>
 
 #include <isa-l/crc.h>
-#include <sodium/crypto_shorthash.h>
 #include <xxhash.h>
 
-static_assert(HASH_SEED_BYTES == crypto_shorthash_KEYBYTES, "SipHash-2-4 takes this seed");
-static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "and gives so many bytes");
+#include "common/base/siphash.h"
 
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
 {
@@ -37,12 +35,7 @@ void hash_seed_random(struct hash_seed *ret_seed)
 
 uint64_t hash_keyed(const struct hash_seed *seed, const void *bytes, size_t size)
 {
-    static const uint8_t nothing;
-    uint8_t out[sizeof(uint64_t)];
-    crypto_shorthash(out, size > 0 ? bytes : &nothing, size, seed->bytes);
-    uint64_t hash;
-    memcpy(&hash, out, sizeof hash);
-    return le64toh(hash);
+    return siphash(seed->bytes, bytes, size, 1, 3);
 }
 
 void digest_add(struct digest *digest, const void *bytes, size_t size)

@@ -1,7 +1,7 @@
-/* hash: the hashes of Weir, each for one purpose, each from a library.
+/* hash: the hashes of Weir, each for one purpose.
  *
  *   crc32c        guards stored bytes against damage     (isa-l, CRC-32C of RFC 3720)
- *   hash_keyed    places untrusted keys in hash tables   (libsodium, SipHash-2-4, secret seed)
+ *   hash_keyed    places untrusted keys in hash tables   (siphash.h, SipHash-1-3, secret seed)
  *   digest        sums up rows or state for comparison   (libxxhash, XXH3-128 seed 0, mod 2^128)
  *   hash_content  recognises bytes seen before           (libxxhash, XXH3-64)
  *
