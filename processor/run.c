@@ -28,7 +28,7 @@
 
 enum {
     IO_THREADS = 2,
-    INGEST_MESSAGES_MAX = 64,  /* high-water mark: frames waiting per producer */
+    INGEST_MESSAGES_MAX = 256, /* high-water mark: frames waiting per producer */
     EVENTS_MESSAGES_MAX = 512, /* high-water mark: messages waiting per subscriber */
     CONTROL_MESSAGES_MAX = 1000,
     LINGER_MS = 1000, /* what was published may still leave */
