@@ -157,7 +157,7 @@ class UnderLoad(unittest.TestCase):
     def test_while_refusals_come_too_fast_for_records_summaries_will_do(self):
         with weir.Station(limits=['"per-subject";q=2;w=600;pk=subject']) as station:
             station.start_processor("--refusal-records", "1")
-            station.start_producer("generate", "--rate", "50000", "--subjects", "5000")
+            station.start_producer("generate", "--rate", "20000", "--subjects", "5000")
             weir.until(lambda: station.control().status()["last_rejection_id"] > 20, "refusals")
             code, found = findings(station)
             wrong = [f for each in found.values() for f in each if f["as_stated"] is False]
