@@ -19,23 +19,7 @@ TEXT
 }
 
 events=8000000 rounds=5 projectors=5
-while [ $# -gt 0 ]; do
-    case $1 in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    --events | --rounds | --projectors)
-        [ $# -ge 2 ] || die "$1 needs a value"
-        printf -v "${1#--}" %s "$2"
-        shift 2
-        ;;
-    *)
-        usage >&2
-        exit 64
-        ;;
-    esac
-done
+measure_options "events rounds projectors" "$@"
 
 SUBJECTS=100000
 LIMIT='"per-subject";q=1000000;w=60;pk=subject' # 100,000 windows, none ever full

@@ -19,23 +19,7 @@ TEXT
 }
 
 events=8000000 rounds=3 seconds=10
-while [ $# -gt 0 ]; do
-    case $1 in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    --events | --rounds | --seconds)
-        [ $# -ge 2 ] || die "$1 needs a value"
-        printf -v "${1#--}" %s "$2"
-        shift 2
-        ;;
-    *)
-        usage >&2
-        exit 64
-        ;;
-    esac
-done
+measure_options "events rounds seconds" "$@"
 
 SUBJECTS=100000
 # 100,000 windows of a minute, of which none is ever full.

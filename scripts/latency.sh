@@ -18,23 +18,7 @@ TEXT
 }
 
 rates='1000 10000 100000' seconds=10 rounds=3 out=$WEIR_ROOT/build/latency
-while [ $# -gt 0 ]; do
-    case $1 in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    --rates | --seconds | --rounds | --out)
-        [ $# -ge 2 ] || die "$1 needs a value"
-        printf -v "${1#--}" %s "$2"
-        shift 2
-        ;;
-    *)
-        usage >&2
-        exit 64
-        ;;
-    esac
-done
+measure_options "rates seconds rounds out" "$@"
 
 trap measure_clean EXIT
 trap 'exit 130' INT TERM HUP

@@ -4,6 +4,34 @@
 
 scratch='' processor='' projector='' floor='' sink=''
 
+# measure_options NAMES ARGUMENTS…: sets the variable NAME for each --NAME VALUE; the script's own
+# usage() is for --help, and for what is none of NAMES.
+measure_options() {
+    local names=" $1 "
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        --*)
+            [[ $names == *" ${1#--} "* ]] || break
+            [ $# -ge 2 ] || die "$1 needs a value"
+            printf -v "${1#--}" %s "$2"
+            shift 2
+            ;;
+        *)
+            break
+            ;;
+        esac
+    done
+    [ $# -eq 0 ] || {
+        usage >&2
+        exit 64
+    }
+}
+
 # Builds the programs and the floor; sets `bin` and makes `scratch`.
 measure_prepare() {
     install_packages "${WEIR_BUILD_PACKAGES[@]}"
