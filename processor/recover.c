@@ -26,6 +26,7 @@ struct recovery {
     uint32_t returning_count, returning_capacity;
     uint32_t *returning_of; /* source slot → index into returning, for this batch */
     uint32_t returning_of_count;
+    uint64_t now_ns; /* of what was applied last in the batch at hand */
     struct candidate candidate;
     struct decision decision;
 };
@@ -190,7 +191,7 @@ static enum status refusals_apply(struct recovery *recovery, const struct batch_
         if (returning->run.first != last + 1)
             return impossible(batch, "a refused sequence is not the next", ret_detail);
         admission_refuse(recovery->state, returning->source, returning->run.first,
-                         returning->run.count, REASON_RATE_LIMITED, batch->header.first_time_ns,
+                         returning->run.count, REASON_RATE_LIMITED, recovery->now_ns,
                          &recovery->decision);
         enum status status = apply(recovery, ret_detail);
         if (status != STATUS_OK)
@@ -219,6 +220,26 @@ static enum status sources_leave(struct recovery *recovery, const struct batch_v
 
 /* ---- the accepted events of a batch ---- */
 
+/* Time moves on to `now_ns`. */
+static enum status tick(struct recovery *recovery, uint64_t now_ns, struct detail *ret_detail)
+{
+    recovery->now_ns = now_ns;
+    admission_tick(now_ns, &recovery->decision);
+    return apply(recovery, ret_detail);
+}
+
+/* Online a batch has one time; a batch of recorded events has that of each. */
+static enum status time_expect(struct recovery *recovery, const struct batch_view *batch,
+                               uint64_t accepted_at_ns, struct detail *ret_detail)
+{
+    if (accepted_at_ns == recovery->now_ns)
+        return STATUS_OK;
+    if (accepted_at_ns < recovery->now_ns || accepted_at_ns > batch->header.last_time_ns)
+        return impossible(batch, "an event's time is not within those of its batch, in order",
+                          ret_detail);
+    return tick(recovery, accepted_at_ns, ret_detail);
+}
+
 static enum status sequence_expect(struct recovery *recovery, const struct batch_view *batch,
                                    const struct accepted_record *record, struct detail *ret_detail)
 {
@@ -246,13 +267,11 @@ static enum status accepted_apply(struct recovery *recovery, const struct batch_
     candidate->source = SOURCE_NONE;
     if (record->event_id != state_position(recovery->state).last_event_id + 1)
         return impossible(batch, "an event id is not the next", ret_detail);
-    if (record->accepted_at_ns != batch->header.first_time_ns)
-        return impossible(batch, "an event's time is not that of its batch", ret_detail);
-    if (record->sequence != 0) {
-        enum status status = sequence_expect(recovery, batch, record, ret_detail);
-        if (status != STATUS_OK)
-            return status;
-    }
+    enum status status = time_expect(recovery, batch, record->accepted_at_ns, ret_detail);
+    if (status == STATUS_OK && record->sequence != 0)
+        status = sequence_expect(recovery, batch, record, ret_detail);
+    if (status != STATUS_OK)
+        return status;
     admission_prepare(recovery->state, candidate);
     admission_recorded(recovery->state, candidate, record->accepted_at_ns, &recovery->decision);
     return apply(recovery, ret_detail);
@@ -318,8 +337,7 @@ static enum status ordinary_visit(struct recovery *recovery, const struct batch_
 {
     if (recovery->state == NULL)
         return impossible(batch, "it stands before the log's genesis", ret_detail);
-    admission_tick(batch->header.first_time_ns, &recovery->decision);
-    enum status status = apply(recovery, ret_detail);
+    enum status status = tick(recovery, batch->header.first_time_ns, ret_detail);
     if (status == STATUS_OK)
         status = sources_enter(recovery, batch, ret_detail);
     if (status == STATUS_OK)
@@ -335,6 +353,8 @@ static enum status ordinary_visit(struct recovery *recovery, const struct batch_
         position.last_rejection_id + 1 !=
             batch->header.first_rejection_id + batch->header.rejection_count)
         return impossible(batch, "its records are not those that its header counts", ret_detail);
+    if (position.last_time_ns != batch->header.last_time_ns)
+        return impossible(batch, "its last time is not that of its records", ret_detail);
     return STATUS_OK;
 }
 

@@ -1,13 +1,11 @@
 #include "processor/run.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/app/lifecycle.h"
@@ -18,10 +16,10 @@
 #include "common/wire/submission.h"
 #include "processor/commit.h"
 #include "processor/control.h"
+#include "processor/held_store.h"
 #include "processor/ingest.h"
-#include "processor/policy_change.h"
+#include "processor/policy_options.h"
 #include "processor/recorder.h"
-#include "processor/recover.h"
 #include "processor/report.h"
 
 #define PROGRAM "weir-processor"
@@ -38,8 +36,7 @@ enum {
 
 struct run_options {
     const char *store;
-    const char *policy_file;
-    struct option_list limits;
+    struct policy_options policy;
     struct endpoint_options endpoints;
     uint64_t records_per_s;
 };
@@ -48,10 +45,8 @@ struct run_options {
 struct run {
     struct run_options options;
     struct policy_set wanted; /* by --policy or --limit */
-    bool policy_given;
-    int run_lock_fd, store_lock_fd, control_stop_fd;
-    struct recovery *recovery;
-    struct state *state; /* until ingest takes it over */
+    int run_lock_fd, control_stop_fd;
+    struct held_store held; /* its state until ingest takes it over */
     struct service service;
     struct socket *ingest_socket, *events_socket, *control_socket;
     struct ingest *ingest;
@@ -67,10 +62,7 @@ static enum status options_read(struct run *run, int argc, char **argv)
     struct run_options *o = &run->options;
     const struct option_spec specs[] = {
         {"store", "DIR", "folder of the log (made if it is missing)", OPTION_TEXT, &o->store, 0},
-        {"policy", "FILE", "rate limits, INI (default: those in the log)", OPTION_TEXT,
-         &o->policy_file, 0},
-        {"limit", "SPEC", "one rate limit: '\"name\";q=100;w=60;pk=source' (repeatable)",
-         OPTION_LIST, &o->limits, 0},
+        OPTIONS_POLICY(o->policy),
         {"refusal-records", "PER_S", "refusals recorded one by one per second; beyond: summaries",
          OPTION_UINT, &o->records_per_s, UINT32_MAX},
         OPTIONS_ENDPOINTS(o->endpoints),
@@ -85,137 +77,51 @@ static enum status options_read(struct run *run, int argc, char **argv)
     enum status status = options_parse(PROGRAM, &command, argc, argv, &operands, &operand_count);
     if (status != STATUS_OK)
         return status;
-    if (o->store != NULL && (o->policy_file == NULL || o->limits.count == 0))
+    if (o->store != NULL && !policy_options_clash(&o->policy))
         return STATUS_OK;
     return options_usage(PROGRAM, &command,
                          o->store == NULL ? "--store DIR is missing"
                                           : "--policy and --limit exclude each other");
 }
 
-static enum status file_read(const char *path, char *ret_text, size_t size,
-                             struct detail *ret_detail)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return detail_set(ret_detail, STATUS_CONFIG, "%s: cannot be read: %s", path,
-                          strerror(errno));
-    size_t length = fread(ret_text, 1, size, file);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    if (failed || memchr(ret_text, '\0', length) != NULL)
-        return detail_set(ret_detail, STATUS_CONFIG, "%s: is not a text file", path);
-    if (length == size)
-        return detail_set(ret_detail, STATUS_CONFIG, "%s: longer than %zu bytes", path, size - 1);
-    ret_text[length] = '\0';
-    return STATUS_OK;
-}
-
-static enum status policies_read(struct run *run, struct detail *ret_detail)
-{
-    static char text[POLICY_TEXT_BYTES_MAX];
-    const struct run_options *o = &run->options;
-    run->policy_given = o->policy_file != NULL || o->limits.count > 0;
-    if (o->policy_file != NULL) {
-        enum status status = file_read(o->policy_file, text, sizeof text, ret_detail);
-        return status != STATUS_OK
-                   ? status
-                   : policy_set_parse(text, o->policy_file, &run->wanted, ret_detail);
-    }
-    for (uint32_t i = 0; i < o->limits.count; i++) {
-        enum status status = policy_set_add_limit(&run->wanted, o->limits.items[i], ret_detail);
-        if (status != STATUS_OK)
-            return status;
-    }
-    return STATUS_OK;
-}
-
 /* ---- the store ---- */
 
-static enum status store_lock(struct run *run, struct detail *ret_detail)
+static enum status locks_take(struct run *run, struct detail *ret_detail)
 {
-    const char *store = run->options.store;
-    enum status status = run_dir_prepare(run->service.endpoints.run_dir, ret_detail);
+    const char *run_dir = run->service.endpoints.run_dir;
+    enum status status = run_dir_prepare(run_dir, ret_detail);
     if (status == STATUS_OK)
-        status = lock_file_take(run->service.endpoints.run_dir, "processor", &run->run_lock_fd,
-                                ret_detail);
-    if (status != STATUS_OK)
-        return status;
-    if (mkdir(store, 0700) != 0 && errno != EEXIST)
-        return detail_set(ret_detail, STATUS_IO, "cannot make the store folder %s: %s", store,
-                          strerror(errno));
-    return lock_file_take(store, "store", &run->store_lock_fd, ret_detail);
+        status = lock_file_take(run_dir, "processor", &run->run_lock_fd, ret_detail);
+    return status == STATUS_OK ? held_store_lock(&run->held, ret_detail) : status;
 }
 
-static void genesis_make(const struct run *run, uint64_t now_ns, struct buffer *buffer)
+/* A log that was written by the times of a file, or under a clock that stood in the future. */
+static void future_warn(uint64_t last_time_ns, uint64_t wall_ns)
 {
-    struct genesis genesis = {.created_at_ns = now_ns,
-                              .policy_text = slice_of_text(run->wanted.text)};
-    struct hash_seed random;
-    hash_seed_random(&random);
-    memcpy(genesis.log_id.bytes, random.bytes, LOG_ID_BYTES);
-    genesis_write(buffer, &genesis);
+    if (last_time_ns > wall_ns + WALL_STEP_WARN_NS)
+        log_warn("the log's last time lies in the future: log time goes on from there",
+                 "ahead_s=%.3f", (double)(last_time_ns - wall_ns) / (double)NS_PER_S);
 }
 
-/* A log_visit_fn: folds, unless a stop was asked for. */
-static enum status fold_visit(void *recovery, const struct batch_view *batch,
-                              struct detail *ret_detail)
-{
-    if (lifecycle_stopping())
-        return detail_set(ret_detail, STATUS_INTERRUPTED, "stopped while the log was read");
-    return recovery_visit(recovery, batch, ret_detail);
-}
-
-/* Opens the log and folds it: afterwards the state, the log id and the clock stand. */
+/* Afterwards the state, the policies, the log id and the clock stand. */
 static enum status store_open(struct run *run, struct detail *ret_detail)
 {
     struct service *service = &run->service;
-    struct buffer genesis;
-    struct detail warning;
-    uint64_t wall_ns = clock_wall_ns();
-    buffer_init(&genesis, POLICY_TEXT_BYTES_MAX + 64);
-    genesis_make(run, wall_ns, &genesis);
-    struct log_options options = {.directory = run->options.store,
-                                  .genesis = buffer_slice(&genesis),
-                                  .created_at_ns = wall_ns};
-    run->recovery = recovery_new(run->options.store);
-    enum status status = STATUS_NO_MEMORY;
-    if (run->recovery != NULL && genesis.status == STATUS_OK)
-        status = log_open(&options, fold_visit, run->recovery, &service->log, &warning, ret_detail);
-    buffer_fini(&genesis);
+    struct held_store *held = &run->held;
+    enum status status = held_store_open(held, &run->wanted, clock_wall_ns(), ret_detail);
     if (status != STATUS_OK)
         return status;
-    if (warning.text[0] != '\0')
-        log_warn("the log's end was repaired", "what=\"%s\"", warning.text);
-    run->state = recovery_take_state(run->recovery);
-    if (run->state == NULL)
-        return detail_set(ret_detail, STATUS_DAMAGED, "%s: the log has no genesis",
-                          run->options.store);
-    service->log_id = recovery_genesis(run->recovery)->log_id;
-    service->genesis_policy = (const char *)recovery_genesis(run->recovery)->policy_text.data;
-    log_clock_init(&service->clock, clock_wall_ns(), clock_boot_ns(),
-                   log_durable(service->log).last_time_ns);
+    uint64_t last_time_ns = log_durable(held->log).last_time_ns, wall_ns = clock_wall_ns();
+    log_clock_init(&service->clock, wall_ns, clock_boot_ns(), last_time_ns);
+    future_warn(last_time_ns, wall_ns);
     service->started_at_ns = service->clock.anchor_ns;
-    return STATUS_OK;
-}
-
-/* A given policy that differs from the one in force enters the log as an event, before anything is
- * taken in. */
-static enum status policies_settle(struct run *run, struct detail *ret_detail)
-{
-    struct service *service = &run->service;
-    const struct policy_set *in_force = state_policies(run->state);
-    enum status status = STATUS_OK;
-    if (run->policy_given && strcmp(run->wanted.text, in_force->text) != 0) {
-        uint64_t now_ns = log_clock_stamp(&service->clock, clock_boot_ns());
-        status = policy_change_make(service->log, run->options.store, run->state, &run->wanted,
-                                    now_ns, ret_detail);
-        if (status == STATUS_OK)
-            log_info("the policy was changed", "event_id=%" PRIu64,
-                     log_durable(service->log).last_event_id);
-    }
-    service->policies = state_policies(run->state);
-    if (status == STATUS_OK && service->policies->count == 0)
-        log_warn("no policy is in force: nothing is limited", NULL);
+    status =
+        held_store_settle(held, policy_options_given(&run->options.policy) ? &run->wanted : NULL,
+                          log_clock_stamp(&service->clock, clock_boot_ns()), ret_detail);
+    service->log = held->log;
+    service->log_id = held->log_id;
+    service->genesis_policy = held->genesis_policy;
+    service->policies = state_policies(held->state);
     return status;
 }
 
@@ -272,10 +178,10 @@ static enum status parts_make(struct run *run, struct detail *ret_detail)
         service->to_control == NULL || run->control_stop_fd < 0 || run->control == NULL ||
         run->commit == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory or descriptors");
-    run->ingest = ingest_new(service, run->state, run->ingest_socket);
+    run->ingest = ingest_new(service, run->held.state, run->ingest_socket);
     if (run->ingest == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
-    run->state = NULL;
+    run->held.state = NULL;
     return STATUS_OK;
 }
 
@@ -356,17 +262,15 @@ static enum status threads_run(struct run *run, struct detail *ret_detail)
 
 static enum status run_start(struct run *run, struct detail *ret_detail)
 {
-    enum status status = policies_read(run, ret_detail);
+    enum status status = policy_options_read(&run->options.policy, &run->wanted, ret_detail);
     if (status == STATUS_OK)
         status = endpoints_resolve(&run->options.endpoints, &run->service.endpoints, ret_detail);
     if (status == STATUS_OK)
-        status = store_lock(run, ret_detail);
+        status = locks_take(run, ret_detail);
     if (status == STATUS_OK)
         status = lifecycle_start(ret_detail);
     if (status == STATUS_OK)
         status = store_open(run, ret_detail);
-    if (status == STATUS_OK)
-        status = policies_settle(run, ret_detail);
     if (status == STATUS_OK)
         status = sockets_open(run, ret_detail);
     if (status == STATUS_OK)
@@ -387,7 +291,6 @@ static void run_end(struct run *run)
     control_destroy(&run->control);
     commit_destroy(&run->commit);
     ingest_destroy(&run->ingest);
-    state_destroy(&run->state);
     socket_close(&run->ingest_socket);
     socket_close(&run->events_socket);
     socket_close(&run->control_socket);
@@ -398,12 +301,11 @@ static void run_end(struct run *run)
     queue_destroy(&service->to_core);
     queue_destroy(&service->to_control);
     batch_pool_destroy(&service->pool);
-    log_close(&service->log);
-    recovery_destroy(&run->recovery);
-    const int descriptors[] = {run->control_stop_fd, run->store_lock_fd, run->run_lock_fd};
-    for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++)
-        if (descriptors[i] >= 0)
-            close(descriptors[i]);
+    held_store_fini(&run->held);
+    if (run->control_stop_fd >= 0)
+        close(run->control_stop_fd);
+    if (run->run_lock_fd >= 0)
+        close(run->run_lock_fd);
 }
 
 int run_main(int argc, char **argv)
@@ -412,7 +314,7 @@ int run_main(int argc, char **argv)
     struct detail detail = {0};
     if (run == NULL)
         return EXIT_CODE_FAILED;
-    run->run_lock_fd = run->store_lock_fd = run->control_stop_fd = -1;
+    run->run_lock_fd = run->control_stop_fd = -1;
     enum status status = options_read(run, argc, argv);
     if (status != STATUS_OK) {
         free(run);
@@ -420,6 +322,7 @@ int run_main(int argc, char **argv)
     }
     run->service.records_per_s = (uint32_t)run->options.records_per_s;
     run->service.store_directory = run->options.store;
+    held_store_init(&run->held, run->options.store);
     status = run_start(run, &detail);
     if (status == STATUS_OK)
         status = threads_run(run, &detail);

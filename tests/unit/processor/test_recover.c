@@ -99,13 +99,17 @@ static void add_source(struct forgery *f, uint64_t last_sequence, const struct r
     source_record_write(&f->sources, slice_of_text("s"), 1, last_sequence, runs, run_count);
 }
 
-static void add_event(struct forgery *f, const char *source, uint64_t sequence)
+static void add_event_at(struct forgery *f, const char *source, uint64_t sequence, uint64_t time_ns)
 {
     uint8_t bytes[RECORD_ACCEPTED_OVERHEAD_BYTES_MAX + 64];
     uint8_t *end = accepted_record_put(bytes, f->header.first_event_id + f->header.event_count++,
-                                       f->header.first_time_ns, slice_of_text(source), sequence,
-                                       event_bytes());
+                                       time_ns, slice_of_text(source), sequence, event_bytes());
     buffer_append(&f->accepted, bytes, (size_t)(end - bytes));
+}
+
+static void add_event(struct forgery *f, const char *source, uint64_t sequence)
+{
+    add_event_at(f, source, sequence, f->header.first_time_ns);
 }
 
 static int forgery_set_up(void **test_state)
@@ -225,6 +229,48 @@ static void records_that_cannot_be_read_are_damage(void **test_state)
     assert_int_equal(visit(f), STATUS_DAMAGED);
 }
 
+static void times_may_go_up_within_a_batch(void **test_state)
+{
+    struct forgery *f = *test_state;
+    uint64_t first_ns = f->header.first_time_ns;
+    f->header.last_time_ns = first_ns + 7;
+    add_source(f, 6, NULL, 0);
+    add_event_at(f, "s", 4, first_ns);
+    add_event_at(f, "s", 5, first_ns + 7);
+    add_event_at(f, "s", 6, first_ns + 7);
+    assert_int_equal(visit(f), STATUS_OK);
+    struct state *state = recovery_take_state(f->recovery);
+    assert_int_equal(state_position(state).last_time_ns, first_ns + 7);
+    state_destroy(&state);
+}
+
+static void a_time_that_goes_back_within_a_batch_is_damage(void **test_state)
+{
+    struct forgery *f = *test_state;
+    f->header.last_time_ns += 7;
+    add_source(f, 5, NULL, 0);
+    add_event_at(f, "s", 4, f->header.first_time_ns + 7);
+    add_event_at(f, "s", 5, f->header.first_time_ns + 6);
+    assert_int_equal(visit(f), STATUS_DAMAGED);
+}
+
+static void a_time_behind_the_last_of_its_batch_is_damage(void **test_state)
+{
+    struct forgery *f = *test_state;
+    add_source(f, 4, NULL, 0);
+    add_event_at(f, "s", 4, f->header.last_time_ns + 1);
+    assert_int_equal(visit(f), STATUS_DAMAGED);
+}
+
+static void a_last_time_that_no_record_has_is_damage(void **test_state)
+{
+    struct forgery *f = *test_state;
+    f->header.last_time_ns++;
+    add_source(f, 4, NULL, 0);
+    add_event(f, "s", 4);
+    assert_int_equal(visit(f), STATUS_DAMAGED);
+}
+
 static void a_batch_that_adds_up_is_folded(void **test_state)
 {
     struct forgery *f = *test_state;
@@ -263,6 +309,10 @@ int main(void)
         with_forgery(a_last_sequence_that_is_not_reached_is_damage),
         with_forgery(a_header_that_counts_other_than_its_records_is_damage),
         with_forgery(records_that_cannot_be_read_are_damage),
+        with_forgery(times_may_go_up_within_a_batch),
+        with_forgery(a_time_that_goes_back_within_a_batch_is_damage),
+        with_forgery(a_time_behind_the_last_of_its_batch_is_damage),
+        with_forgery(a_last_time_that_no_record_has_is_damage),
         with_forgery(a_batch_that_adds_up_is_folded),
     };
     return cmocka_run_group_tests_name("recover", tests, shell_group_set_up, shell_group_tear_down);
