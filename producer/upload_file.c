@@ -5,54 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/app/state_dir.h"
 #include "common/base/hash.h"
 #include "common/wire/endpoint.h"
 
 enum { NAME_BYTES_MAX = 32 };
 
 struct upload_file {
-    char folder[UPLOAD_PATH_BYTES_MAX];
-    char path[UPLOAD_PATH_BYTES_MAX + NAME_BYTES_MAX];
-    char temporary[UPLOAD_PATH_BYTES_MAX + 2 * NAME_BYTES_MAX];
+    char folder[STATE_DIR_BYTES_MAX];
+    char path[STATE_DIR_BYTES_MAX + NAME_BYTES_MAX];
+    char temporary[STATE_DIR_BYTES_MAX + 2 * NAME_BYTES_MAX];
     int lock_fd;
 };
-
-static enum status state_folder(char ret_folder[UPLOAD_PATH_BYTES_MAX], struct detail *ret_detail)
-{
-    const char *state_home = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-    int size;
-    if (state_home != NULL && state_home[0] == '/')
-        size = snprintf(ret_folder, UPLOAD_PATH_BYTES_MAX, "%s/weir", state_home);
-    else if (home != NULL && home[0] == '/')
-        size = snprintf(ret_folder, UPLOAD_PATH_BYTES_MAX, "%s/.local/state/weir", home);
-    else
-        return detail_set(ret_detail, STATUS_CONFIG,
-                          "no place for the upload's record: set XDG_STATE_HOME");
-    if (size < 0 || size >= UPLOAD_PATH_BYTES_MAX)
-        return detail_set(ret_detail, STATUS_CONFIG, "XDG_STATE_HOME or HOME is too long");
-    return STATUS_OK;
-}
-
-/* mkdir -p, mode 0700 as the XDG specification asks. */
-static enum status make_folder(char *folder, struct detail *ret_detail)
-{
-    for (char *slash = folder + 1;; slash++) {
-        if (*slash != '/' && *slash != '\0')
-            continue;
-        char kept = *slash;
-        *slash = '\0';
-        bool failed = mkdir(folder, 0700) != 0 && errno != EEXIST;
-        if (failed)
-            return detail_set(ret_detail, STATUS_IO, "cannot make %s: %s", folder, strerror(errno));
-        *slash = kept;
-        if (kept == '\0')
-            return STATUS_OK;
-    }
-}
 
 enum status upload_file_open(const char *path, const struct log_id *log_id, const char *source,
                              struct upload_file **ret_file, struct detail *ret_detail)
@@ -61,9 +27,7 @@ enum status upload_file_open(const char *path, const struct log_id *log_id, cons
     if (file == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the upload's record");
     file->lock_fd = -1;
-    enum status status = state_folder(file->folder, ret_detail);
-    if (status == STATUS_OK)
-        status = make_folder(file->folder, ret_detail);
+    enum status status = state_dir_prepare(file->folder, ret_detail);
     if (status != STATUS_OK)
         goto out;
 
