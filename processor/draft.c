@@ -17,6 +17,7 @@ enum status draft_init(struct draft *draft, struct service *service, struct stat
     draft->service = service;
     draft->next_batch = log_durable(service->log).last_batch + 1;
     draft->stop_fd = -1;
+    buffer_init(&draft->key, 2 * POLICY_KEY_BYTES_MAX);
     draft->ledger = ledger_new(&service->log_id);
     draft->recorder = recorder_new(service->records_per_s);
     if (draft->ledger == NULL || draft->recorder == NULL)
@@ -32,6 +33,7 @@ void draft_fini(struct draft *draft)
     draft->batch = NULL;
     ledger_destroy(&draft->ledger);
     recorder_destroy(&draft->recorder);
+    buffer_fini(&draft->key);
     state_destroy(&draft->state);
 }
 
@@ -61,6 +63,8 @@ static void holding_note(struct draft *draft, bool holding)
         return;
     draft->holding = holding;
     counter_set(&draft->service->counters.holding, holding ? 1 : 0);
+    if (draft->offline)
+        return;
     if (holding)
         log_warn("no space: taking nothing in until there is room", "store=%s",
                  draft->service->store_directory);
@@ -79,11 +83,18 @@ static bool log_has_room(struct draft *draft)
     return has_room;
 }
 
+void draft_stamp_at(struct draft *draft, uint64_t now_ns)
+{
+    if (draft_is_empty(draft))
+        draft->first_ns = now_ns;
+    draft->now_ns = now_ns;
+    admission_tick(now_ns, &draft->decision);
+    draft_apply(draft);
+}
+
 void draft_stamp(struct draft *draft)
 {
-    draft->now_ns = log_clock_stamp(&draft->service->clock, clock_boot_ns());
-    admission_tick(draft->now_ns, &draft->decision);
-    draft_apply(draft);
+    draft_stamp_at(draft, log_clock_stamp(&draft->service->clock, clock_boot_ns()));
 }
 
 bool draft_open(struct draft *draft)
@@ -124,6 +135,15 @@ void draft_tend_hold(struct draft *draft)
                            "the disk is full: the log takes nothing in until there is room");
 }
 
+static void no_space_fail(struct draft *draft)
+{
+    struct detail detail;
+    service_fail(draft->service,
+                 detail_set(&detail, STATUS_NO_SPACE, "%s: the disk is full",
+                            draft->service->store_directory),
+                 &detail);
+}
+
 /* Opens a batch as soon as the log has room. */
 static bool batch_wait(struct draft *draft)
 {
@@ -131,7 +151,10 @@ static bool batch_wait(struct draft *draft)
     while (!draft_open(draft)) {
         if (draft_failing(draft) || stop.ready)
             return false;
-        draft_tend_hold(draft);
+        if (draft->offline && draft->holding)
+            no_space_fail(draft);
+        else if (!draft->offline)
+            draft_tend_hold(draft);
         (void)!socket_wait(&stop, 1, DRAFT_RETRY_MS);
     }
     return true;
@@ -160,7 +183,10 @@ bool draft_has_room(struct draft *draft, size_t bytes)
         draft_seal(draft);
     if (!batch_wait(draft))
         return false;
-    draft_stamp(draft);
+    if (draft->offline)
+        draft_stamp_at(draft, draft->now_ns);
+    else
+        draft_stamp(draft);
     return true;
 }
 
@@ -213,7 +239,7 @@ void draft_seal(struct draft *draft)
         batch_release(batch);
         return;
     }
-    batch->header.first_time_ns = draft->now_ns;
+    batch->header.first_time_ns = draft->first_ns;
     batch->header.last_time_ns = draft->now_ns;
     if (batch_is_durable_matter(batch)) {
         batch->header.number = draft->next_batch++;

@@ -1,5 +1,5 @@
 /* draft: the open batch while the core thread fills it, with all that belongs to it: the state on
- * which it is decided, the recorder and the ledger that are emptied into it, and its one stamp.
+ * which it is decided, the recorder and the ledger that are emptied into it, and the time.
  *
  *     draft_open → draft_stamp → for each input: draft_has_room → decide → draft_apply → …
  *     → draft_seal, which hands the batch to the commit thread
@@ -25,9 +25,13 @@ struct draft {
     struct batch *batch;      /* NULL while there is no room */
     struct decision decision; /* the one at hand */
     uint64_t next_batch;      /* number */
-    uint64_t now_ns;          /* the stamp of the open batch */
+    uint64_t first_ns;        /* the first stamp of the open batch */
+    uint64_t now_ns;          /* the newest: of what is decided now */
     int stop_fd;              /* readable: the process is to end */
     bool holding;             /* no room, and no space to make some */
+    bool offline;             /* the caller stamps, by the events' own times; a full disk is a
+                                 failure, and nobody waits for an answer */
+    struct buffer key;        /* scratch: a key's MessagePack */
 };
 
 /* Takes over `state` when it succeeds. NO_MEMORY: only draft_fini may follow. */
@@ -41,8 +45,11 @@ bool draft_failing(const struct draft *draft);
 
 /* Applies draft->decision. */
 void draft_apply(struct draft *draft);
-/* Reads the clock: the time of all that is decided from here on. Only while the draft is empty. */
+/* Reads the clock: the time of all that is decided from here on. Only while the draft is empty: a
+ * batch has one time. */
 void draft_stamp(struct draft *draft);
+/* Offline: time is now `now_ns`, ≥ the newest stamp; a batch is open. */
+void draft_stamp_at(struct draft *draft, uint64_t now_ns);
 
 /* Opens a batch unless one is open. False when the log has no room for it now. */
 bool draft_open(struct draft *draft);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/wire/submission.h"
+#include "processor/verdict.h"
 
 struct intake {
     struct draft *draft;
@@ -10,7 +11,6 @@ struct intake {
     enum status group_read[ADMISSION_GROUP_MAX]; /* what event_read said */
     struct slice group_raw[ADMISSION_GROUP_MAX]; /* the event's bytes, good or bad */
     struct detail group_detail[ADMISSION_GROUP_MAX];
-    struct buffer key; /* scratch: a key's MessagePack */
 };
 
 /* One submission while it is being decided. */
@@ -27,15 +27,11 @@ struct intake *intake_new(struct draft *draft)
     if (intake == NULL)
         return NULL;
     intake->draft = draft;
-    buffer_init(&intake->key, 2 * POLICY_KEY_BYTES_MAX);
     return intake;
 }
 
 void intake_destroy(struct intake **intake)
 {
-    if (*intake == NULL)
-        return;
-    buffer_fini(&(*intake)->key);
     free(*intake);
     *intake = NULL;
 }
@@ -58,85 +54,6 @@ static void submission_refuse(struct intake *intake, enum reason reason, struct 
                                   .source = source,
                                   .evidence = evidence};
     draft_record(draft, &rejection);
-}
-
-static void rejection_name_policy(struct intake *intake, struct rejection *rejection,
-                                  uint32_t policy, uint32_t charge)
-{
-    struct draft *draft = intake->draft;
-    const struct policy *named = &state_policies(draft->state)->items[policy];
-    rejection->policy = slice_of_text(named->name);
-    buffer_clear(&intake->key);
-    policy_key_write(&draft->decision.charges[charge].key, &intake->key);
-    rejection->key = buffer_slice(&intake->key);
-}
-
-/* What a refused sequence leaves: its record, its place in the ack, its verdict in the state. */
-static void event_refuse(struct intake *intake, const struct visit *visit,
-                         struct rejection *rejection)
-{
-    struct draft *draft = intake->draft;
-    const struct decision *decision = &draft->decision;
-    counter_add(&draft->service->counters.refused[decision->reason], decision->count);
-    rejection->reason = decision->reason;
-    rejection->source = visit->header.source;
-    rejection->has_sequence = true;
-    rejection->sequence = decision->sequence;
-    rejection->count = decision->count;
-    rejection->retry_after_ns = decision->retry_after_ns;
-    if (rejection->detail.size == 0)
-        rejection->detail = slice_of_text(decision->detail.text);
-    if (decision->policy != POLICY_NONE)
-        rejection_name_policy(intake, rejection, decision->policy, decision->policy_charge);
-    struct refusal refusal = {.sequence = decision->sequence,
-                              .has_reason = true,
-                              .reason = decision->reason,
-                              .policy = rejection->policy,
-                              .retry_after_ns = decision->retry_after_ns};
-    uint64_t count = decision->count;
-    draft_apply(draft);
-    if (visit->source != SOURCE_NONE && ledger_refuse(draft->ledger, draft->batch, draft->state,
-                                                      visit->source, &refusal, count) != STATUS_OK)
-        draft_fail(draft, "no memory for the verdicts of a batch");
-    draft_record(draft, rejection);
-}
-
-/* Shadow policies report what they would have refused; the event itself passes. */
-static void shadows_report(struct intake *intake, const struct candidate *candidate)
-{
-    struct draft *draft = intake->draft;
-    uint32_t count = draft->decision.shadow_count;
-    for (uint32_t i = 0; i < count; i++) {
-        struct shadow_report report = draft->decision.shadows[i];
-        struct rejection rejection = {.reason = REASON_SHADOW,
-                                      .source = candidate->source_name,
-                                      .has_sequence = true,
-                                      .sequence = candidate->sequence,
-                                      .count = 1,
-                                      .retry_after_ns = report.retry_after_ns,
-                                      .type = candidate->event.type,
-                                      .subject = candidate->event.subject};
-        rejection_name_policy(intake, &rejection, report.policy, report.charge);
-        counter_add(&draft->service->counters.refused[REASON_SHADOW], 1);
-        draft_record(draft, &rejection);
-    }
-}
-
-static void event_accept(struct intake *intake, const struct candidate *candidate)
-{
-    struct draft *draft = intake->draft;
-    struct batch *batch = draft->batch;
-    uint8_t *at = batch->accepted.data + batch->accepted.size;
-    uint8_t *end =
-        accepted_record_put(at, draft->decision.event_id, draft->now_ns, candidate->source_name,
-                            candidate->sequence, candidate->event.raw);
-    batch->accepted.size += (size_t)(end - at);
-    batch->header.event_count++;
-    draft_apply(draft);
-    if (candidate->source != SOURCE_NONE)
-        ledger_accept(draft->ledger, candidate->source, candidate->sequence);
-    if (draft->decision.shadow_count > 0)
-        shadows_report(intake, candidate);
 }
 
 /* ---- one submission: check → decode → decide → apply → append ---- */
@@ -204,23 +121,7 @@ static void event_refuse_unread(struct intake *intake, const struct visit *visit
     }
     admission_refuse(draft->state, visit->source, visit_sequence(visit), count, reason_of(read),
                      draft->now_ns, &draft->decision);
-    event_refuse(intake, visit, &rejection);
-}
-
-static void event_decide(struct intake *intake, const struct visit *visit,
-                         const struct candidate *candidate)
-{
-    struct draft *draft = intake->draft;
-    admission_decide(draft->state, candidate, draft->now_ns, &draft->decision);
-    if (draft->decision.kind == DECISION_ACCEPT) {
-        event_accept(intake, candidate);
-        return;
-    }
-    struct rejection rejection = {.type = candidate->event.type,
-                                  .subject = candidate->event.subject,
-                                  .evidence = candidate->event.raw,
-                                  .evidence_is_event = true};
-    event_refuse(intake, visit, &rejection);
+    verdict_refuse(draft, visit->header.source, &rejection);
 }
 
 /* Decides the events that are left. False when the rest was malformed or the process ends. */
@@ -245,7 +146,7 @@ static bool events_decide(struct intake *intake, struct visit *visit)
                 if (intake->group_read[i] == STATUS_MALFORMED)
                     return false;
             } else {
-                event_decide(intake, visit, candidate);
+                (void)verdict_reach(draft, candidate);
             }
             visit->done++;
         }
