@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "common/app/lifecycle.h"
+#include "common/app/state_dir.h"
 #include "common/base/clock.h"
-#include "common/event/json.h"
+#include "common/upload/line_event.h"
 
 #define RECORD_INTERVAL_NS NS_PER_S
 
@@ -48,6 +49,7 @@ static enum status resume(struct sender *s, struct detail *ret_detail)
         upload_fini(&found);
         return status;
     }
+    upload_fini(&s->upload);
     s->upload = found;
     struct detail reason;
     status = lines_skip(s->lines, &s->upload.saved, &reason);
@@ -73,10 +75,16 @@ static enum status open_record(struct sender *s, struct detail *ret_detail)
     struct processor_status processor;
     if (status == STATUS_OK)
         status = producer_status(s->producer, &processor, ret_detail);
+    char folder[STATE_DIR_BYTES_MAX];
+    if (status == STATUS_OK)
+        status = state_dir_prepare(folder, ret_detail);
     if (status == STATUS_OK) {
         s->upload.log_id = processor.log_id;
-        status = upload_file_open(s->upload.path, &s->upload.log_id, s->options.source, &s->record,
-                                  ret_detail);
+        const struct upload_name name = {.folder = folder,
+                                         .path = s->upload.path,
+                                         .log_id = s->upload.log_id,
+                                         .source = s->options.source};
+        status = upload_file_open(&name, &s->record, ret_detail);
     }
     if (status == STATUS_OK && !s->options.append)
         status = resume(s, ret_detail);
@@ -184,36 +192,6 @@ static void report_line(struct sender *s, const char *reason)
             (unsigned long long)lines_taken(s->lines).lines, reason);
 }
 
-static bool is_blank(struct slice line)
-{
-    for (size_t i = 0; i < line.size; i++)
-        if (memchr(" \t\r", line.data[i], 3) == NULL)
-            return false;
-    return true;
-}
-
-/* Turns a line into an event in s->event and its source; BAD_INPUT with a reason. */
-static enum status encode_line(struct sender *s, struct slice line,
-                               char ret_source[EVENT_SOURCE_BYTES_MAX + 1],
-                               struct detail *ret_reason)
-{
-    buffer_clear(&s->event);
-    enum status status = json_read_event(line, clock_wall_ns(), &s->event, ret_source, ret_reason);
-    if (status != STATUS_OK)
-        return status;
-    struct event event;
-    struct mp_reader reader = mp_reader_of(buffer_slice(&s->event));
-    status = event_read(&reader, &event, NULL, ret_reason);
-    if (status != STATUS_OK)
-        return status;
-    if (s->options.source != NULL)
-        return STATUS_OK;
-    if (ret_source[0] == '\0')
-        return detail_set(ret_reason, STATUS_BAD_INPUT,
-                          "source: missing, and no --source was given");
-    return event_source_check(slice_of_text(ret_source), ret_reason);
-}
-
 /* Hands the event in s->event to its outbox. FULL: not yet. */
 static enum status place_event(struct sender *s)
 {
@@ -234,15 +212,16 @@ static enum status take_line(struct sender *s, struct slice line, struct detail 
 {
     char name[EVENT_SOURCE_BYTES_MAX + 1];
     struct detail reason;
-    if (is_blank(line))
+    buffer_clear(&s->event);
+    enum status status =
+        line_event_read(line, s->options.source, clock_wall_ns(), &s->event, name, &reason);
+    if (status == STATUS_END)
         return STATUS_OK;
-    enum status status = encode_line(s, line, name, &reason);
     if (status != STATUS_OK) {
-        report_line(s, status == STATUS_NO_MEMORY ? status_text(status) : reason.text);
+        report_line(s, reason.text);
         return STATUS_OK;
     }
-    const char *source = s->options.source != NULL ? s->options.source : name;
-    status = find_source(s, slice_of_text(source), &s->event_source, ret_detail);
+    status = find_source(s, slice_of_text(name), &s->event_source, ret_detail);
     if (status != STATUS_OK)
         return status;
     struct upload_source *entry = &s->upload.sources[s->upload_index[s->event_source]];

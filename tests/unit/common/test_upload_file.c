@@ -1,4 +1,4 @@
-#include "producer/upload_file.h"
+#include "common/upload/upload_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@ static int set_up(void **state)
 {
     (void)state;
     strcpy(home, "/tmp/weir-state-XXXXXX");
-    return mkdtemp(home) == NULL || setenv("XDG_STATE_HOME", home, 1) != 0;
+    return mkdtemp(home) == NULL;
 }
 
 static int tear_down(void **state)
@@ -31,12 +31,20 @@ static int tear_down(void **state)
     return system(command);
 }
 
+static enum status try_open(const char *path, const struct log_id *log_id, const char *source,
+                            struct upload_file **ret_file, struct detail *ret_detail)
+{
+    const struct upload_name name = {
+        .folder = home, .path = path, .log_id = *log_id, .source = source};
+    return upload_file_open(&name, ret_file, ret_detail);
+}
+
 static struct upload_file *open_file(const char *path, const struct log_id *log_id,
                                      const char *source)
 {
     struct upload_file *file = NULL;
     struct detail detail;
-    assert_int_equal(upload_file_open(path, log_id, source, &file, &detail), STATUS_OK);
+    assert_int_equal(try_open(path, log_id, source, &file, &detail), STATUS_OK);
     return file;
 }
 
@@ -104,7 +112,7 @@ static void lets_one_process_at_a_time_upload_a_file(void **state)
     struct detail detail;
     struct upload_file *second = NULL;
     struct upload_file *first = open_file("/data/file", &log_a, NULL);
-    assert_int_equal(upload_file_open("/data/file", &log_a, NULL, &second, &detail), STATUS_BUSY);
+    assert_int_equal(try_open("/data/file", &log_a, NULL, &second, &detail), STATUS_BUSY);
     assert_null(second);
     upload_file_close(&first);
     second = open_file("/data/file", &log_a, NULL);
@@ -129,14 +137,18 @@ static void names_a_damaged_record(void **state)
 static void says_where_it_cannot_write(void **state)
 {
     (void)state;
-    struct detail detail;
+    struct upload_name name = {
+        .folder = "/dev/null/nowhere", .path = "/data/file", .log_id = log_a};
     struct upload_file *file = NULL;
-    setenv("XDG_STATE_HOME", "/dev/null/nowhere", 1);
-    assert_int_equal(upload_file_open("/data/file", &log_a, NULL, &file, &detail), STATUS_IO);
+    struct detail detail;
+    assert_int_equal(upload_file_open(&name, &file, &detail), STATUS_IO);
     assert_non_null(strstr(detail.text, "/dev/null/nowhere"));
-    unsetenv("XDG_STATE_HOME");
-    unsetenv("HOME");
-    assert_int_equal(upload_file_open("/data/file", &log_a, NULL, &file, &detail), STATUS_CONFIG);
+    char folder[2 * UPLOAD_PATH_BYTES_MAX];
+    memset(folder, 'x', sizeof folder);
+    folder[sizeof folder - 1] = '\0';
+    name.folder = folder;
+    assert_int_equal(upload_file_open(&name, &file, &detail), STATUS_CONFIG);
+    assert_null(file);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "producer/core/upload.h"
+#include "common/upload/upload.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,20 +13,44 @@ enum { HEX_DIGITS_64 = 16, HEX_DIGITS_32 = 8, ITEM_BYTES_MAX = 256 };
 void upload_init(struct upload *upload)
 {
     memset(upload, 0, sizeof *upload);
+    hash_seed_random(&upload->seed);
+    table_init(&upload->table, UPLOAD_SOURCES_MAX);
 }
 
 void upload_fini(struct upload *upload)
 {
     free(upload->sources);
+    table_fini(&upload->table);
     upload_init(upload);
+}
+
+static bool is_named(const void *upload, uint32_t index, struct slice name)
+{
+    return slice_equal_text(name, ((const struct upload *)upload)->sources[index].name);
+}
+
+static uint64_t name_hash(const struct upload *upload, struct slice name)
+{
+    return hash_keyed(&upload->seed, name.data, name.size);
 }
 
 uint32_t upload_find(const struct upload *upload, struct slice name)
 {
-    for (uint32_t i = 0; i < upload->source_count; i++)
-        if (slice_equal_text(name, upload->sources[i].name))
-            return i;
-    return UPLOAD_SOURCES_MAX;
+    uint32_t index = table_find(&upload->table, name_hash(upload, name), name, is_named, upload);
+    return index == TABLE_NONE ? UPLOAD_SOURCES_MAX : index;
+}
+
+static enum status sources_reach(struct upload *upload)
+{
+    if (upload->source_count < upload->source_capacity)
+        return STATUS_OK;
+    uint32_t capacity = upload->source_capacity == 0 ? 16 : 2 * upload->source_capacity;
+    struct upload_source *sources = realloc(upload->sources, capacity * sizeof *sources);
+    if (sources == NULL)
+        return STATUS_NO_MEMORY;
+    upload->sources = sources;
+    upload->source_capacity = capacity;
+    return STATUS_OK;
 }
 
 enum status upload_add(struct upload *upload, struct slice name, uint64_t base, uint32_t *ret_index)
@@ -34,12 +58,12 @@ enum status upload_add(struct upload *upload, struct slice name, uint64_t base, 
     assert(name.size >= 1 && name.size <= EVENT_SOURCE_BYTES_MAX);
     if (upload->source_count == UPLOAD_SOURCES_MAX)
         return STATUS_FULL;
-    size_t bytes = (upload->source_count + 1u) * sizeof *upload->sources;
-    struct upload_source *sources = realloc(upload->sources, bytes);
-    if (sources == NULL)
-        return STATUS_NO_MEMORY;
-    upload->sources = sources;
-    struct upload_source *source = &sources[upload->source_count];
+    enum status status = sources_reach(upload);
+    if (status == STATUS_OK)
+        status = table_insert(&upload->table, name_hash(upload, name), upload->source_count);
+    if (status != STATUS_OK)
+        return status;
+    struct upload_source *source = &upload->sources[upload->source_count];
     *source = (struct upload_source){.base = base};
     memcpy(source->name, name.data, name.size);
     *ret_index = upload->source_count++;

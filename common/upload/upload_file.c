@@ -1,4 +1,4 @@
-#include "producer/upload_file.h"
+#include "common/upload/upload_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,34 +7,35 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/app/state_dir.h"
 #include "common/base/hash.h"
 #include "common/wire/endpoint.h"
 
 enum { NAME_BYTES_MAX = 32 };
 
 struct upload_file {
-    char folder[STATE_DIR_BYTES_MAX];
-    char path[STATE_DIR_BYTES_MAX + NAME_BYTES_MAX];
-    char temporary[STATE_DIR_BYTES_MAX + 2 * NAME_BYTES_MAX];
+    char folder[UPLOAD_PATH_BYTES_MAX];
+    char path[UPLOAD_PATH_BYTES_MAX + NAME_BYTES_MAX];
+    char temporary[UPLOAD_PATH_BYTES_MAX + 2 * NAME_BYTES_MAX];
     int lock_fd;
 };
 
-enum status upload_file_open(const char *path, const struct log_id *log_id, const char *source,
-                             struct upload_file **ret_file, struct detail *ret_detail)
+enum status upload_file_open(const struct upload_name *whose, struct upload_file **ret_file,
+                             struct detail *ret_detail)
 {
     struct upload_file *file = malloc(sizeof *file);
     if (file == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the upload's record");
     file->lock_fd = -1;
-    enum status status = state_dir_prepare(file->folder, ret_detail);
-    if (status != STATUS_OK)
+    enum status status = STATUS_OK;
+    int size = snprintf(file->folder, sizeof file->folder, "%s", whose->folder);
+    if (size < 0 || (size_t)size >= sizeof file->folder) {
+        status = detail_set(ret_detail, STATUS_CONFIG, "%s: the path is too long", whose->folder);
         goto out;
-
-    uint64_t hash = hash_content(0, path, strlen(path));
-    hash = hash_content(hash, log_id->bytes, sizeof log_id->bytes);
-    if (source != NULL)
-        hash = hash_content(hash, source, strlen(source));
+    }
+    uint64_t hash = hash_content(0, whose->path, strlen(whose->path));
+    hash = hash_content(hash, whose->log_id.bytes, sizeof whose->log_id.bytes);
+    if (whose->source != NULL)
+        hash = hash_content(hash, whose->source, strlen(whose->source));
     char name[NAME_BYTES_MAX];
     snprintf(name, sizeof name, "%016llx.upload", (unsigned long long)hash);
     snprintf(file->path, sizeof file->path, "%s/%s", file->folder, name);

@@ -1,4 +1,4 @@
-#include "producer/lines.h"
+#include "common/upload/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

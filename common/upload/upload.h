@@ -15,19 +15,20 @@
  *     source BASE EVENTS NAME        any number; EVENTS: in the prefix
  *     crc 8 hexadecimal digits
  */
-#ifndef WEIR_PRODUCER_CORE_UPLOAD_H
-#define WEIR_PRODUCER_CORE_UPLOAD_H
+#ifndef WEIR_COMMON_UPLOAD_UPLOAD_H
+#define WEIR_COMMON_UPLOAD_UPLOAD_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/table.h"
 #include "common/event/event.h"
 #include "common/wire/message.h"
 
 enum {
-    UPLOAD_SOURCES_MAX = 1024,
+    UPLOAD_SOURCES_MAX = 16384,
     UPLOAD_PATH_BYTES_MAX = 4096,
-    UPLOAD_RECORD_BYTES_MAX = 512 * 1024,
+    UPLOAD_RECORD_BYTES_MAX = 4 * 1024 * 1024,
 };
 
 /* A beginning of a file. */
@@ -51,7 +52,10 @@ struct upload {
     struct upload_prefix saved, marked;
     struct upload_source *sources; /* owned */
     uint32_t source_count;
-    bool is_marked; /* `marked` waits for its verdicts */
+    uint32_t source_capacity;
+    struct hash_seed seed;
+    struct table table; /* name → index */
+    bool is_marked;     /* `marked` waits for its verdicts */
 };
 
 void upload_init(struct upload *upload);

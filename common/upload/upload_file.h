@@ -1,19 +1,25 @@
-/* upload_file: where the record of an upload is kept: $XDG_STATE_HOME/weir (~/.local/state/weir).
+/* upload_file: where the record of an upload is kept: in $XDG_STATE_HOME/weir
+ * (~/.local/state/weir), or in a folder that the caller names.
  *
  * One file per (absolute path, log, --source), replaced as a whole (write, fsync, rename, fsync of
  * the folder), and a lock, so that one file is uploaded by one process at a time.
  */
-#ifndef WEIR_PRODUCER_UPLOAD_FILE_H
-#define WEIR_PRODUCER_UPLOAD_FILE_H
+#ifndef WEIR_COMMON_UPLOAD_UPLOAD_FILE_H
+#define WEIR_COMMON_UPLOAD_UPLOAD_FILE_H
 
-#include "producer/core/upload.h"
+#include "common/upload/upload.h"
 
 struct upload_file; /* opaque */
 
-/* Makes the folder and takes the lock. `source` is what --source named, or NULL. BUSY, CONFIG, IO.
- */
-MUST_USE enum status upload_file_open(const char *path, const struct log_id *log_id,
-                                      const char *source, struct upload_file **ret_file,
+/* Whose record: */
+struct upload_name {
+    const char *folder; /* where it is kept; must be there */
+    const char *path;   /* of the file, absolute */
+    struct log_id log_id;
+    const char *source; /* what --source named, or NULL */
+};
+/* Takes the lock. BUSY, CONFIG, IO. */
+MUST_USE enum status upload_file_open(const struct upload_name *name, struct upload_file **ret_file,
                                       struct detail *ret_detail);
 /* Gives the lock back; the record stays. */
 void upload_file_close(struct upload_file **file);

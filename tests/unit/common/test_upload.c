@@ -1,4 +1,4 @@
-#include "producer/core/upload.h"
+#include "common/upload/upload.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,13 +5,13 @@
  * over blocks of 64 KiB, each seeded with the hash before it; so it does not depend on how the
  * bytes came in. Belongs to one thread.
  */
-#ifndef WEIR_PRODUCER_LINES_H
-#define WEIR_PRODUCER_LINES_H
+#ifndef WEIR_COMMON_UPLOAD_LINES_H
+#define WEIR_COMMON_UPLOAD_LINES_H
 
 #include <stdbool.h>
 
 #include "common/base/buffer.h"
-#include "producer/core/upload.h"
+#include "common/upload/upload.h"
 
 struct lines; /* opaque */
 
