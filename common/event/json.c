@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/event/codec.h"
+#include "common/event/json_fast.h"
 
 /* One member of the line that is being read. */
 struct member {
@@ -200,6 +201,8 @@ static enum status time_write(const json_t *line, uint64_t now_ns, struct buffer
         return status;
     uint64_t time_ns = now_ns;
     bool given = text.data != NULL;
+    if (!given && now_ns == JSON_TIME_REQUIRED)
+        return bad(ret_detail, "time", "is missing");
     if (given && (strlen((const char *)text.data) != text.size ||
                   !clock_parse((const char *)text.data, &time_ns)))
         return bad(ret_detail, "time", "must be an RFC 3339 time from 1970 on");
@@ -313,8 +316,8 @@ static enum status line_parse(struct slice line, json_t **ret_object, struct det
     return STATUS_OK;
 }
 
-enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *event,
-                            char *ret_source, struct detail *ret_detail)
+enum status json_tree_read(struct slice line, uint64_t now_ns, struct buffer *event,
+                           char *ret_source, struct detail *ret_detail)
 {
     json_t *object = NULL;
     enum status status = line_parse(line, &object, ret_detail);
@@ -342,4 +345,12 @@ out:
         event->size = size_before;
     json_decref(object);
     return status;
+}
+
+enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *event,
+                            char *ret_source, struct detail *ret_detail)
+{
+    if (json_fast_read(line, now_ns, event, ret_source))
+        return STATUS_OK;
+    return json_tree_read(line, now_ns, event, ret_source, ret_detail);
 }

@@ -13,6 +13,7 @@
 #include "common/event/event.h"
 
 enum { JSON_LINE_BYTES_MAX = 1024 * 1024 };
+#define JSON_TIME_REQUIRED UINT64_MAX /* as now_ns: a line without `time` is BAD_INPUT */
 
 /* Reads one line. Appends the event to `event` (not cleared first, unchanged on failure) and copies
  * the source to ret_source (NUL-terminated, EVENT_SOURCE_BYTES_MAX + 1 bytes; empty if the line
