@@ -21,7 +21,6 @@ struct commit {
     uint64_t stats_due_ns;     /* CLOCK_BOOTTIME */
     struct buffer header;      /* scratch for one header */
     void *group[GROUP_BATCHES_MAX]; /* struct batch */
-    struct batch_view views[GROUP_BATCHES_MAX];
 };
 
 struct commit *commit_new(struct service *service, struct socket *socket)
@@ -160,18 +159,17 @@ static void stats(struct commit *commit)
 
 /* ---- sync ---- */
 
-/* Writes what must be on disk of the group; true when all of it is. */
-static bool make_durable(struct commit *commit, uint32_t count)
+bool commit_make_durable(struct service *service, void *const *batches, uint32_t count)
 {
-    struct service *service = commit->service;
+    struct batch_view views[GROUP_BATCHES_MAX];
     uint32_t written = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (batch_is_durable_matter(commit->group[i]))
-            commit->views[written++] = batch_view_of(commit->group[i]);
+        if (batch_is_durable_matter(batches[i]))
+            views[written++] = batch_view_of(batches[i]);
     if (written == 0)
         return true;
     struct detail detail;
-    enum status status = log_append(service->log, commit->views, written, &detail);
+    enum status status = log_append(service->log, views, written, &detail);
     if (status != STATUS_OK) {
         service_fail(service, status, &detail);
         return false;
@@ -184,8 +182,8 @@ static bool make_durable(struct commit *commit, uint32_t count)
 
 static void commit_group(struct commit *commit, uint32_t count)
 {
-    bool durable =
-        atomic_load(&commit->service->failure) == STATUS_OK && make_durable(commit, count);
+    bool durable = atomic_load(&commit->service->failure) == STATUS_OK &&
+                   commit_make_durable(commit->service, commit->group, count);
     for (uint32_t i = 0; i < count; i++) {
         if (durable) /* else nobody hears of it */
             publish(commit, commit->group[i]);

@@ -19,6 +19,10 @@ struct commit;
 struct commit *commit_new(struct service *service, struct socket *socket);
 void commit_destroy(struct commit **commit);
 
+/* The step before all else: appends what must be on disk of `count` (≤ BATCHES_IN_FLIGHT_MAX)
+ * batches. True when all of it is durable; false: the service has failed. */
+bool commit_make_durable(struct service *service, void *const *batches, uint32_t count);
+
 /* Runs until the queue from the core is closed and empty. */
 void commit_run(struct commit *commit);
 

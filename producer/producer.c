@@ -409,33 +409,25 @@ struct outbox_counts producer_counts(const struct producer *producer)
     return sum;
 }
 
-static size_t add_reason(char *text, size_t used, const char *reason, uint64_t count)
-{
-    if (count == 0 || used >= PRODUCER_COUNTS_BYTES_MAX)
-        return used;
-    const char *before = text[used - 1] == '(' ? "" : ", ";
-    int size = snprintf(text + used, PRODUCER_COUNTS_BYTES_MAX - used, "%s%s %llu", before, reason,
-                        (unsigned long long)count);
-    return used + (size_t)size;
-}
-
 void producer_counts_format(const struct outbox_counts *counts,
                             char ret_text[PRODUCER_COUNTS_BYTES_MAX])
 {
-    int size = snprintf(ret_text, PRODUCER_COUNTS_BYTES_MAX, "%llu accepted, %llu refused",
+    char reasons[REASON_COUNTS_BYTES_MAX];
+    int used = snprintf(ret_text, PRODUCER_COUNTS_BYTES_MAX, "%llu accepted, %llu refused",
                         (unsigned long long)counts->accepted, (unsigned long long)counts->refused);
-    size_t used = (size_t)size;
-    if (counts->refused > 0) {
-        used += (size_t)snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - used, " (");
-        for (unsigned reason = 0; reason < REASON_COUNT; reason++)
-            used = add_reason(ret_text, used, reason_text((enum reason)reason),
-                              counts->refused_by[reason]);
-        used = add_reason(ret_text, used, "reason not repeated", counts->refused_unknown_reason);
-        used += (size_t)snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - used, ")");
-    }
+    size_t known = reason_counts_format(counts->refused_by, reasons, sizeof reasons);
+    if (known > 0)
+        used +=
+            snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - (size_t)used, " (%s", reasons);
+    if (counts->refused_unknown_reason > 0)
+        used += snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - (size_t)used,
+                         "%sreason not repeated %llu", known > 0 ? ", " : " (",
+                         (unsigned long long)counts->refused_unknown_reason);
+    if (counts->refused > 0)
+        used += snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - (size_t)used, ")");
     if (counts->forgotten > 0)
-        snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - used, ", %llu decided long ago",
-                 (unsigned long long)counts->forgotten);
+        snprintf(ret_text + used, PRODUCER_COUNTS_BYTES_MAX - (size_t)used,
+                 ", %llu decided long ago", (unsigned long long)counts->forgotten);
 }
 
 int producer_exit_code(const struct producer *producer)

@@ -11,7 +11,7 @@
 static void say_result(struct sender *s, bool failed)
 {
     struct outbox_counts counts = producer_counts(s->producer);
-    uint64_t lines = lines_taken(s->lines).lines;
+    uint64_t lines = lines_number(s->lines);
     bool nothing = counts.accepted + counts.refused + counts.forgotten == 0 &&
                    producer_pending(s->producer) == 0 && s->bad_lines == 0;
     if (nothing && failed)
@@ -37,7 +37,7 @@ static int result_code(const struct sender *s)
     int code = producer_exit_code(s->producer);
     if (s->record != NULL && !lines_over(s->lines)) {
         fprintf(stderr, "%s: stopped behind line %llu: 'send' goes on from there%s\n",
-                s->options.path, (unsigned long long)lines_taken(s->lines).lines,
+                s->options.path, (unsigned long long)lines_number(s->lines),
                 s->options.append ? " when it is started without --append" : "");
         return EXIT_CODE_TEMPORARY;
     }

@@ -188,8 +188,8 @@ static void report_line(struct sender *s, const char *reason)
 {
     progress_break(&s->progress);
     s->bad_lines++;
-    fprintf(stderr, "%s:%llu: %s\n", s->options.path,
-            (unsigned long long)lines_taken(s->lines).lines, reason);
+    fprintf(stderr, "%s:%llu: %s\n", s->options.path, (unsigned long long)lines_number(s->lines),
+            reason);
 }
 
 /* Hands the event in s->event to its outbox. FULL: not yet. */

@@ -28,9 +28,13 @@ enum reason {
 #undef X
         REASON_COUNT
 };
+enum { REASON_COUNTS_BYTES_MAX = REASON_COUNT * 40 };
 
 /* The name on the wire; never NULL. */
 const char *reason_text(enum reason reason);
+/* "rate_limited 3, invalid 1": what is not 0, in the table's order, always NUL-terminated; returns
+ * the text's length. REASON_COUNTS_BYTES_MAX holds any. */
+size_t reason_counts_format(const uint64_t counts[REASON_COUNT], char *ret_text, size_t size);
 /* false if `text` names no reason. */
 bool reason_parse(struct slice text, enum reason *ret_reason);
 

@@ -103,6 +103,11 @@ struct upload_prefix lines_taken(const struct lines *lines)
     return taken;
 }
 
+uint64_t lines_number(const struct lines *lines)
+{
+    return lines->taken.lines;
+}
+
 enum status lines_read(struct lines *lines, struct detail *ret_detail)
 {
     if (lines->start > 0) {

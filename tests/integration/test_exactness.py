@@ -10,7 +10,6 @@ WEIR_SEEDS: number of schedules (default 25).  WEIR_SEED: the first of them (def
 """
 
 import collections
-import fnmatch
 import random
 import sys
 import time
@@ -19,107 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import weir  # noqa: E402
+from oracle import MS, POLICY_SETS, check_log, policy_text  # noqa: E402
 
-MS = 1_000_000
 SEEDS_AT_ONCE = 5
 STEPS_PER_SEED = 25
-
-Policy = collections.namedtuple("Policy", "name match key quota window_ns cost")
-
-# Each set: policies with different keys, fixed and weighted costs, windows that many events cross.
-POLICY_SETS = [
-    [
-        Policy("per-subject", "*", "subject", 5, 50 * MS, 1),
-        Policy("per-source", "*", "source", 90, 200 * MS, "data.units"),
-        Policy("per-tenant", "order.*", "data.tenant", 40, 100 * MS, "data.units"),
-    ],
-    [
-        Policy("edge", "*", "subject", 3, 1, 1),
-        Policy("tenant", "*", "data.card.tenant", 30, 150 * MS, "data.units"),
-        Policy("source-hourly", "*", "source", 220, 3600 * 1000 * MS, 1),
-    ],
-    [
-        Policy("per-type", "*.created", "type", 24, 20 * MS, 2),
-        Policy("everyone", "*", "global", 400, 100 * MS, "data.units"),
-        Policy("per-subject", "user.*", "subject", 4, 75 * MS, 1),
-    ],
-]
-
-
-def policy_text(policies):
-    return "".join(
-        f'[policy "{p.name}"]\nmatch = {p.match}\nkey = {p.key}\nquota = {p.quota}\n'
-        f"window = {p.window_ns}ns\ncost = {p.cost}\n"
-        for p in policies
-    )
-
-
-def at_path(data, path):
-    for step in path.split(".")[1:]:
-        data = data[step]
-    return data
-
-
-def key_of(policy, source, event):
-    _, type_, subject, _, data = event[:5]
-    fixed = {"source": source, "subject": subject, "type": type_, "global": "global"}
-    return fixed[policy.key] if policy.key in fixed else at_path(data, policy.key)
-
-
-def cost_of(policy, event):
-    return policy.cost if isinstance(policy.cost, int) else at_path(event[4], policy.cost)
-
-
-class Oracle:
-    """Sliding windows, the slow and plain way: all (time, cost) of the last window per key."""
-
-    def __init__(self, policies):
-        self.policies = policies
-        self.windows = collections.defaultdict(collections.deque)
-
-    def charges(self, source, event):
-        return [
-            (policy, key_of(policy, source, event), cost_of(policy, event))
-            for policy in self.policies
-            if fnmatch.fnmatchcase(event[1], policy.match)
-        ]
-
-    def wait(self, policy, key, cost, now):
-        """ns until `cost` fits; 0: fits now; None: never."""
-        if cost > policy.quota:
-            return None
-        if cost == 0:
-            return 0
-        window = self.windows[policy.name, key]
-        while window and window[0][0] <= now - policy.window_ns:
-            window.popleft()
-        over = sum(spent for _, spent in window) + cost - policy.quota
-        wait = 0
-        for stamp, spent in window:
-            if over <= 0:
-                break
-            over -= spent
-            wait = stamp + policy.window_ns - now
-        return wait
-
-    def verdict(self, source, event, now):
-        """None when it fits; else (policy, key, wait) of the longest wait, first in the file."""
-        worst = None
-        for policy, key, cost in self.charges(source, event):
-            wait = self.wait(policy, key, cost, now)
-            if wait == 0:
-                continue
-            longer = worst is None or (
-                worst[2] is not None and (wait is None or wait > worst[2])
-            )
-            if longer:
-                worst = (policy.name, key, wait)
-        return worst
-
-    def spend(self, source, event, now):
-        for policy, key, cost in self.charges(source, event):
-            if cost:
-                self.windows[policy.name, key].append((now, cost))
 
 
 class Schedule:
@@ -183,32 +85,6 @@ def submit_all(station, schedules, between):
 
 
 class Exactness(unittest.TestCase):
-    def check_log(self, policies, accepted, rejected, first_seed):
-        oracle = Oracle(policies)
-        refusals = collections.defaultdict(list)
-        for record in rejected:
-            self.assertEqual(record.count, 1, "a summary: the schedule is too fast for the oracle")
-            refusals[record.after_event_id].append(record)
-        time_ns = 0
-        for position in range(len(accepted) + 1):
-            if position:
-                record = accepted[position - 1]
-                self.assertEqual(record.event_id, position)
-                self.assertGreaterEqual(record.accepted_at, time_ns)
-                time_ns = record.accepted_at
-                verdict = oracle.verdict(record.source, record.event, time_ns)
-                self.assertIsNone(verdict, f"over quota (seeds from {first_seed}): {record}")
-                oracle.spend(record.source, record.event, time_ns)
-            for record in refusals[position]:
-                self.assertEqual(record.reason, "rate_limited", record)
-                self.assertGreaterEqual(record.rejected_at, time_ns)
-                verdict = oracle.verdict(record.source, record.evidence, record.rejected_at)
-                self.assertEqual(
-                    verdict, (record.policy, record.key, record.retry_after),
-                    f"refusal differs (seeds from {first_seed}): {record}",
-                )
-                time_ns = record.rejected_at
-
     def run_seeds(self, policies, seeds, between_of):
         """Runs schedules against one processor and gives (accepted, refused) numbers."""
         with weir.Station(policy=policy_text(policies)) as station:
@@ -220,7 +96,7 @@ class Exactness(unittest.TestCase):
             control = station.control()
             accepted = control.replay_all("accepted")
             rejected = control.replay_all("rejected")
-        self.check_log(policies, accepted, rejected, seeds[0])
+        check_log(policies, accepted, rejected, f"(seeds from {seeds[0]})")
         self.check_complete(policies, seeds, accepted, rejected)
         return len(accepted), len(rejected)
 
