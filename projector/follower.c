@@ -98,12 +98,20 @@ static enum status read_log(struct slice reply, struct follower_log *ret_log,
     if (status == STATUS_OK)
         status = log_id_read(&value, &ret_log->log_id);
     if (status == STATUS_OK)
+        status = event_field(map, slice_of_text("last_event_id"), &value);
+    if (status == STATUS_OK)
+        status = mp_read_uint(&value, &ret_log->last_event_id);
+    if (status == STATUS_OK)
+        status = event_field(map, slice_of_text("last_rejection_id"), &value);
+    if (status == STATUS_OK)
+        status = mp_read_uint(&value, &ret_log->last_rejection_id);
+    if (status == STATUS_OK)
         status = event_field(map, slice_of_text("genesis_policy"), &value);
     if (status == STATUS_OK)
         status = mp_read_text(&value, &policy);
     if (status != STATUS_OK || policy.size >= sizeof ret_log->policy)
         return detail_set(ret_detail, STATUS_DAMAGED,
-                          "the processor's status lacks log_id or genesis_policy");
+                          "the processor's status lacks log_id, genesis_policy or its last ids");
     memcpy(ret_log->policy, policy.data, policy.size);
     ret_log->policy[policy.size] = '\0';
     return STATUS_OK;
@@ -121,9 +129,14 @@ enum status follower_ask_log(struct follower *follower, struct follower_log *ret
 
 void follower_start(struct follower *follower, const struct log_id *log_id, struct fold *fold)
 {
-    static const struct follow_side beginning[FOLLOW_STREAMS] = {{.next_id = 1}, {.next_id = 1}};
+    struct fold_mark mark = fold_mark(fold);
+    struct follow_side sides[FOLLOW_STREAMS];
+    sides[STREAM_ACCEPTED] =
+        (struct follow_side){mark.position.event_id + 1, mark.anchors[STREAM_ACCEPTED]};
+    sides[STREAM_REJECTED] =
+        (struct follow_side){mark.position.rejection_id + 1, mark.anchors[STREAM_REJECTED]};
     follower->fold = fold;
-    follow_init(&follower->follow, log_id, beginning);
+    follow_init(&follower->follow, log_id, sides);
 }
 
 /* --- carrying out --- */

@@ -18,6 +18,7 @@ enum { FOLLOWER_SOCKETS = 2 };
 /* What a processor says of its log. */
 struct follower_log {
     struct log_id log_id;
+    uint64_t last_event_id, last_rejection_id;
     char policy[POLICY_TEXT_BYTES_MAX]; /* that of the genesis, INI */
 };
 
@@ -35,7 +36,7 @@ void follower_close(struct follower **follower);
 /* Asks for the log, waiting for the processor. UNAVAILABLE: not there in time. INTERRUPTED. */
 MUST_USE enum status follower_ask_log(struct follower *follower, struct follower_log *ret_log,
                                       struct detail *ret_detail);
-/* Begins to follow that log into `fold`, which is at its beginning and outlives the follower. */
+/* Begins to follow that log into `fold`, from where it stands; it outlives the follower. */
 void follower_start(struct follower *follower, const struct log_id *log_id, struct fold *fold);
 
 /* The sockets to wait on now; returns how many. */

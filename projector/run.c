@@ -8,9 +8,11 @@
 
 #include "common/app/lifecycle.h"
 #include "common/app/options.h"
+#include "common/app/state_dir.h"
 #include "common/base/clock.h"
 #include "common/base/logger.h"
 #include "projector/follower.h"
+#include "projector/keeper.h"
 #include "projector/query_server.h"
 
 #define PROGRAM          "weir-projector"
@@ -27,6 +29,8 @@ struct run_options {
     struct endpoint_options endpoints;
     const char *name;  /* NULL: the first free one */
     const char *views; /* names with commas between them; NULL: all */
+    const char *db;    /* NULL: see database_path */
+    bool rebuild;
 };
 
 /* A running projector; what is NULL was not made yet. */
@@ -34,7 +38,9 @@ struct projector {
     char name[NAME_BYTES_MAX + 1];
     int lock_fd; /* −1: none */
     struct follower *follower;
+    struct store *store;
     struct fold *fold;
+    struct keeper *keeper;
     struct query_server *server;
     struct log_id log_id;
     const struct view_type *types[FOLD_VIEWS_MAX];
@@ -55,6 +61,11 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
         {"name", "NAME", "name of this projector (default main, or main-2 and on when taken)",
          OPTION_TEXT, &options->name, 0},
         {"views", "A,B", "only these views (default all)", OPTION_TEXT, &options->views, 0},
+        {"db", "FILE",
+         "the views' database (default NAME.db in the folder of --run-dir, else in "
+         "$XDG_STATE_HOME/weir)",
+         OPTION_TEXT, &options->db, 0},
+        {"rebuild", NULL, "make the database anew from the log", OPTION_FLAG, &options->rebuild, 0},
         {"query", "ENDPOINT", "override where queries are answered", OPTION_TEXT,
          &options->endpoints.query, 0},
         OPTIONS_ENDPOINTS(options->endpoints),
@@ -152,14 +163,70 @@ static enum status take_name(struct projector *projector, const char *run_dir, c
     return status;
 }
 
+/* The views' database: what was asked for; else NAME.db in the run folder that was asked for, where
+ * it is easy to find; else in the state folder, for a reboot empties the default run folder. */
+static enum status database_path(const struct run_options *options, const char *name,
+                                 char ret_path[STORE_PATH_BYTES_MAX], struct detail *ret_detail)
+{
+    char folder[STATE_DIR_BYTES_MAX];
+    int size;
+    if (options->db != NULL) {
+        size = snprintf(ret_path, STORE_PATH_BYTES_MAX, "%s", options->db);
+    } else if (options->endpoints.run_dir != NULL) {
+        size =
+            snprintf(ret_path, STORE_PATH_BYTES_MAX, "%s/%s.db", options->endpoints.run_dir, name);
+    } else {
+        enum status status = state_dir_prepare(folder, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        size = snprintf(ret_path, STORE_PATH_BYTES_MAX, "%s/%s.db", folder, name);
+    }
+    if (size <= 0 || size >= STORE_PATH_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_CONFIG,
+                          "the path of the database is empty or too long");
+    return STATUS_OK;
+}
+
+static enum status open_database(struct projector *projector, const struct run_options *options,
+                                 struct detail *ret_detail)
+{
+    char path[STORE_PATH_BYTES_MAX];
+    struct store_options store = {.path = path, .rebuild = options->rebuild};
+    enum status status = database_path(options, projector->name, path, ret_detail);
+    if (status == STATUS_OK)
+        status = store_open(&store, &projector->store, ret_detail);
+    return status;
+}
+
+/* The views as the database has them, or empty. */
+static enum status make_views(struct projector *projector, const struct follower_log *log,
+                              struct detail *ret_detail)
+{
+    struct fold_start *starts = calloc(FOLD_VIEWS_MAX, sizeof *starts);
+    if (starts == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the views");
+    struct fold_options options = {.types = projector->types,
+                                   .type_count = projector->type_count,
+                                   .policy = log->policy,
+                                   .starts = starts};
+    hash_seed_random(&options.seed);
+    enum status status = keeper_load(projector->store, log, &options, starts, ret_detail);
+    if (status == STATUS_OK)
+        status = fold_new(&options, &projector->fold, ret_detail);
+    if (status == STATUS_OK)
+        status = keeper_open(projector->store, projector->fold, &log->log_id, &projector->keeper,
+                             ret_detail);
+    keeper_starts_fini(starts, FOLD_VIEWS_MAX);
+    free(starts);
+    return status;
+}
+
 static enum status join(struct projector *projector, const struct endpoints *endpoints,
-                        struct detail *ret_detail)
+                        const struct run_options *options, struct detail *ret_detail)
 {
     struct follower_log *log = calloc(1, sizeof *log);
     if (log == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the log's policy");
-    struct fold_options options = {
-        .types = projector->types, .type_count = projector->type_count, .policy = log->policy};
     enum status status = follower_open(endpoints, &projector->follower, ret_detail);
     if (status == STATUS_OK)
         status = follower_ask_log(projector->follower, log, ret_detail);
@@ -167,10 +234,10 @@ static enum status join(struct projector *projector, const struct endpoints *end
         status = detail_set(ret_detail, status,
                             "no processor answers at %s: start one with 'weir-processor run'",
                             endpoints->control);
-    if (status != STATUS_OK)
-        goto out;
-    hash_seed_random(&options.seed);
-    status = fold_new(&options, &projector->fold, ret_detail);
+    if (status == STATUS_OK)
+        status = open_database(projector, options, ret_detail);
+    if (status == STATUS_OK)
+        status = make_views(projector, log, ret_detail);
     if (status != STATUS_OK)
         goto out;
     projector->log_id = log->log_id;
@@ -198,7 +265,7 @@ static enum status start(struct projector *projector, const struct run_options *
     if (status == STATUS_OK)
         status = socket_setup(IO_THREADS, ret_detail);
     if (status == STATUS_OK)
-        status = join(projector, &endpoints, ret_detail);
+        status = join(projector, &endpoints, options, ret_detail);
     if (status == STATUS_OK)
         status = query_server_open(query, &projector->server, ret_detail);
     return status;
@@ -207,8 +274,10 @@ static enum status start(struct projector *projector, const struct run_options *
 static void finish(struct projector *projector)
 {
     query_server_close(&projector->server);
+    keeper_close(&projector->keeper);
     follower_close(&projector->follower);
     fold_destroy(&projector->fold);
+    store_close(&projector->store);
     socket_teardown();
     if (projector->lock_fd >= 0)
         close(projector->lock_fd);
@@ -259,6 +328,8 @@ static int wait_ms(const struct projector *projector, uint64_t now_ns)
     uint64_t due_ns = follower_due_ns(projector->follower);
     if (projector->summary_due_ns < due_ns)
         due_ns = projector->summary_due_ns;
+    if (keeper_due_ns(projector->keeper) < due_ns)
+        due_ns = keeper_due_ns(projector->keeper);
     return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
@@ -278,6 +349,7 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
         uint64_t now_ns = clock_boot_ns();
         status = follower_turn(projector->follower, now_ns, ret_detail);
         query_server_turn(projector->server, projector->fold, &projector->log_id);
+        keeper_turn(projector->keeper, clock_boot_ns());
         log_changes(projector, now_ns);
     }
     return status;
@@ -302,8 +374,11 @@ int run_main(int argc, char **argv)
 
     status = start(&projector, &options, &detail);
     if (status == STATUS_OK) {
-        log_info("ready", "name=%s views=%" PRIu32, projector.name, projector.type_count);
+        log_info("ready", "name=%s views=%" PRIu32 " event_id=%" PRIu64 " db=%s", projector.name,
+                 projector.type_count, fold_position(projector.fold).event_id,
+                 store_path(projector.store));
         status = serve(&projector, &detail);
+        keeper_finish(projector.keeper);
         log_info("stopped", "event_id=%" PRIu64, fold_position(projector.fold).event_id);
     }
     finish(&projector);

@@ -51,7 +51,7 @@ static void answer_view(struct fold *fold, const struct log_id *log_id, uint32_t
                         struct buffer *reply)
 {
     struct rows *rows = fold_view_rows(fold, view);
-    struct fold_position position = fold_position(fold);
+    struct fold_position position = fold_view_position(fold, view);
     struct digest digest = rows_digest(rows);
     char hex[DIGEST_HEX_BYTES];
     if (rows_sort(rows) != STATUS_OK) {

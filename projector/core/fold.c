@@ -11,16 +11,105 @@
 
 struct fold {
     struct fold_position position;
-    struct policy_set *policies; /* in force at the position */
+    uint64_t anchors[FOLD_STREAMS]; /* hashes of the last records */
+    struct policy_set *policies;    /* in force at the position */
     const struct view_type *types[FOLD_VIEWS_MAX];
     struct rows *rows[FOLD_VIEWS_MAX];
+    struct fold_mark starts[FOLD_VIEWS_MAX]; /* a view is shown what is behind its start */
     uint32_t view_count;
-    const uint8_t *last_record; /* where the record read last begins */
-    union {                     /* the group that is being applied */
+    uint64_t next_start[FOLD_STREAMS]; /* the next id at which a view starts; UINT64_MAX: none */
+    const uint8_t *last_record;        /* where the record read last begins */
+    union {                            /* the group that is being applied */
         struct accepted_record accepted[VIEW_GROUP_MAX];
         struct rejection rejected[VIEW_GROUP_MAX];
     } group;
 };
+
+/* --- where views start --- */
+
+static uint64_t mark_id(const struct fold_mark *mark, enum stream stream)
+{
+    return stream == STREAM_ACCEPTED ? mark->position.event_id : mark->position.rejection_id;
+}
+
+static uint64_t position_id(const struct fold *fold, enum stream stream)
+{
+    return stream == STREAM_ACCEPTED ? fold->position.event_id : fold->position.rejection_id;
+}
+
+static void find_next_start(struct fold *fold, enum stream stream)
+{
+    fold->next_start[stream] = UINT64_MAX;
+    for (uint32_t i = 0; i < fold->view_count; i++) {
+        uint64_t id = mark_id(&fold->starts[i], stream);
+        if (id > position_id(fold, stream) && id < fold->next_start[stream])
+            fold->next_start[stream] = id;
+    }
+}
+
+/* The lowest start of each stream is where the fold begins. */
+static void begin_stream(struct fold *fold, enum stream stream, uint64_t *ret_id)
+{
+    const struct fold_mark *lowest = &fold->starts[0];
+    for (uint32_t i = 1; i < fold->view_count; i++)
+        if (mark_id(&fold->starts[i], stream) < mark_id(lowest, stream))
+            lowest = &fold->starts[i];
+    *ret_id = mark_id(lowest, stream);
+    fold->anchors[stream] = lowest->anchors[stream];
+}
+
+static const char *begin(struct fold *fold, const struct fold_options *options)
+{
+    const char *policy = options->policy;
+    if (fold->view_count == 0)
+        return policy;
+    begin_stream(fold, STREAM_ACCEPTED, &fold->position.event_id);
+    begin_stream(fold, STREAM_REJECTED, &fold->position.rejection_id);
+    fold->position.time_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < fold->view_count; i++) {
+        const struct fold_position *start = &fold->starts[i].position;
+        if (start->time_ns < fold->position.time_ns)
+            fold->position.time_ns = start->time_ns;
+        if (start->event_id == fold->position.event_id && start->event_id > 0)
+            policy = options->starts[i].policy;
+    }
+    return policy;
+}
+
+/* A record at which a view starts must be the one that the view has seen. */
+static enum status reach_start(struct fold *fold, enum stream stream, uint64_t hash,
+                               struct detail *ret_detail)
+{
+    uint64_t id = position_id(fold, stream);
+    for (uint32_t i = 0; i < fold->view_count; i++) {
+        if (mark_id(&fold->starts[i], stream) == id && fold->starts[i].anchors[stream] != hash)
+            return detail_set(ret_detail, STATUS_DAMAGED,
+                              "the log now holds another %s record %" PRIu64
+                              " than the one that view %s has seen: it lost what was published",
+                              stream_text(stream), id, fold->types[i]->name);
+    }
+    find_next_start(fold, stream);
+    return STATUS_OK;
+}
+
+/* --- lifecycle --- */
+
+static enum status take_view(struct fold *fold, const struct fold_options *options, uint32_t view)
+{
+    fold->types[view] = options->types[view];
+    struct fold_start *start = options->starts != NULL ? &options->starts[view] : NULL;
+    if (start != NULL && start->rows != NULL) {
+        fold->rows[view] = start->rows;
+        fold->starts[view] = start->mark;
+        start->rows = NULL;
+    } else {
+        fold->rows[view] = rows_new(fold->types[view], &options->seed, ROWS_MAX);
+    }
+    if (fold->rows[view] == NULL)
+        return STATUS_NO_MEMORY;
+    fold->view_count++;
+    return STATUS_OK;
+}
 
 enum status fold_new(const struct fold_options *options, struct fold **ret_fold,
                      struct detail *ret_detail)
@@ -33,16 +122,15 @@ enum status fold_new(const struct fold_options *options, struct fold **ret_fold,
     fold->policies = calloc(1, sizeof *fold->policies);
     if (fold->policies == NULL)
         goto out;
-    for (uint32_t i = 0; i < options->type_count; i++) {
-        fold->types[i] = options->types[i];
-        fold->rows[i] = rows_new(fold->types[i], &options->seed, ROWS_MAX);
-        if (fold->rows[i] == NULL)
+    for (uint32_t i = 0; i < options->type_count; i++)
+        if (take_view(fold, options, i) != STATUS_OK)
             goto out;
-        fold->view_count++;
-    }
-    status =
-        policy_set_parse(options->policy, "the log's first policy", fold->policies, ret_detail);
+    status = policy_set_parse(begin(fold, options), "the log's policy", fold->policies, ret_detail);
+    find_next_start(fold, STREAM_ACCEPTED);
+    find_next_start(fold, STREAM_REJECTED);
 out:
+    for (uint32_t i = 0; options->starts != NULL && i < options->type_count; i++)
+        rows_destroy(&options->starts[i].rows);
     if (status == STATUS_OK)
         *ret_fold = fold;
     else
@@ -105,21 +193,24 @@ static enum status change_policy(struct fold *fold, const struct accepted_record
 static void show_accepted(struct fold *fold, uint32_t count)
 {
     struct view_context context = {.policies = fold->policies};
+    uint64_t last = fold->position.event_id;
     for (uint32_t i = 0; i < fold->view_count && count > 0; i++)
-        if (fold->types[i]->apply_accepted != NULL)
+        if (fold->types[i]->apply_accepted != NULL && last > fold->starts[i].position.event_id)
             fold->types[i]->apply_accepted(fold->rows[i], &context, fold->group.accepted, count);
 }
 
 static void show_rejected(struct fold *fold, uint32_t count)
 {
     struct view_context context = {.policies = fold->policies};
+    uint64_t last = fold->position.rejection_id;
     for (uint32_t i = 0; i < fold->view_count && count > 0; i++)
-        if (fold->types[i]->apply_rejected != NULL)
+        if (fold->types[i]->apply_rejected != NULL && last > fold->starts[i].position.rejection_id)
             fold->types[i]->apply_rejected(fold->rows[i], &context, fold->group.rejected, count);
 }
 
 /* Reads and applies one group of at most `max` records; a change of policy ends it, so that one
- * policy is in force for all of it. */
+ * policy is in force for all of it, and so does the start of a view, so that a view is shown all of
+ * it or nothing. */
 static enum status accepted_group(struct fold *fold, struct mp_reader *reader, uint64_t max,
                                   uint32_t *ret_count, struct detail *ret_detail)
 {
@@ -161,6 +252,11 @@ static enum status rejected_group(struct fold *fold, struct mp_reader *reader, u
     return STATUS_OK;
 }
 
+static uint64_t last_hash(const struct fold *fold, const struct mp_reader *reader)
+{
+    return hash_content(0, fold->last_record, (size_t)(reader->at - fold->last_record));
+}
+
 enum status fold_apply(struct fold *fold, enum stream stream, struct slice records, uint64_t count,
                        uint64_t *ret_last_hash, struct detail *ret_detail)
 {
@@ -168,17 +264,32 @@ enum status fold_apply(struct fold *fold, enum stream stream, struct slice recor
     struct mp_reader reader = mp_reader_of(records);
     enum status status = STATUS_OK;
     uint32_t group = 0;
-    for (uint64_t left = count; left > 0 && status == STATUS_OK; left -= group)
-        status = stream == STREAM_ACCEPTED
-                     ? accepted_group(fold, &reader, left, &group, ret_detail)
-                     : rejected_group(fold, &reader, left, &group, ret_detail);
+    for (uint64_t left = count; left > 0 && status == STATUS_OK; left -= group) {
+        uint64_t to_start = fold->next_start[stream] - position_id(fold, stream);
+        uint64_t max = left < to_start ? left : to_start;
+        status = stream == STREAM_ACCEPTED ? accepted_group(fold, &reader, max, &group, ret_detail)
+                                           : rejected_group(fold, &reader, max, &group, ret_detail);
+        if (status == STATUS_OK && group == to_start)
+            status = reach_start(fold, stream, last_hash(fold, &reader), ret_detail);
+    }
     if (status != STATUS_OK)
         return status;
     if (!mp_at_end(&reader))
         return detail_set(ret_detail, STATUS_DAMAGED, "bytes behind the last %s record",
                           stream_text(stream));
-    *ret_last_hash = hash_content(0, fold->last_record, (size_t)(reader.at - fold->last_record));
+    fold->anchors[stream] = *ret_last_hash = last_hash(fold, &reader);
     return STATUS_OK;
+}
+
+struct fold_mark fold_mark(const struct fold *fold)
+{
+    return (struct fold_mark){.position = fold->position,
+                              .anchors = {fold->anchors[0], fold->anchors[1]}};
+}
+
+const char *fold_policy(const struct fold *fold)
+{
+    return fold->policies->text;
 }
 
 struct fold_position fold_position(const struct fold *fold)
@@ -201,6 +312,27 @@ const struct view_type *fold_view_type(const struct fold *fold, uint32_t view)
 struct rows *fold_view_rows(struct fold *fold, uint32_t view)
 {
     return fold->rows[view];
+}
+
+bool fold_view_is_ahead(const struct fold *fold, uint32_t view)
+{
+    const struct fold_position *start = &fold->starts[view].position;
+    return start->event_id > fold->position.event_id ||
+           start->rejection_id > fold->position.rejection_id;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+struct fold_position fold_view_position(const struct fold *fold, uint32_t view)
+{
+    const struct fold_position *start = &fold->starts[view].position;
+    return (struct fold_position){.event_id = larger(start->event_id, fold->position.event_id),
+                                  .rejection_id =
+                                      larger(start->rejection_id, fold->position.rejection_id),
+                                  .time_ns = larger(start->time_ns, fold->position.time_ns)};
 }
 
 uint32_t fold_view_find(const struct fold *fold, struct slice name)

@@ -4,6 +4,9 @@
  *   position   last event id, last rejection id, newest log time
  *   policies   those of the log's genesis, then as events of type weir.policy_changed say
  *
+ * Views that were kept may stand at different positions: the fold then begins at the lowest, and a
+ * view sees nothing of what it has seen.
+ *
  * fold_apply is the only function that changes it. Records come whole and in order (follow sees to
  * that) and in groups, so that views can overlap their cache misses. No I/O, no clock. Not
  * thread-safe.
@@ -14,7 +17,7 @@
 #include "common/wire/control.h"
 #include "projector/views/view.h"
 
-enum { FOLD_VIEWS_MAX = 64 };
+enum { FOLD_VIEWS_MAX = 64, FOLD_STREAMS = 2 };
 
 struct fold_position {
     uint64_t event_id;     /* last one applied; 0: none */
@@ -22,12 +25,28 @@ struct fold_position {
     uint64_t time_ns;      /* log time of the newest record applied; 0: none */
 };
 
+/* How far one view is: where it stands, and the hashes (hash_content) of the last records before.
+ */
+struct fold_mark {
+    struct fold_position position;
+    uint64_t anchors[FOLD_STREAMS]; /* by enum stream; meaningless where the id is 0 */
+};
+
+/* A view that was kept. */
+struct fold_start {
+    struct rows *rows; /* the fold takes them over, also where it fails; NULL: empty, from the
+                          beginning */
+    struct fold_mark mark;
+    char *policy; /* INI, in force there; stays the caller's */
+};
+
 struct fold;
 
 struct fold_options {
     const struct view_type *const *types;
-    uint32_t type_count; /* ≤ FOLD_VIEWS_MAX */
-    const char *policy;  /* the log's genesis policy, INI */
+    uint32_t type_count;       /* ≤ FOLD_VIEWS_MAX */
+    const char *policy;        /* the log's genesis policy, INI */
+    struct fold_start *starts; /* type_count of them; NULL: all from the beginning */
     struct hash_seed seed;
 };
 
@@ -44,6 +63,15 @@ MUST_USE enum status fold_apply(struct fold *fold, enum stream stream, struct sl
                                 uint64_t count, uint64_t *ret_last_hash, struct detail *ret_detail);
 
 struct fold_position fold_position(const struct fold *fold);
+/* The same with the hashes of the last records. */
+struct fold_mark fold_mark(const struct fold *fold);
+/* INI text of the policies in force at the position. */
+const char *fold_policy(const struct fold *fold);
+/* What the rows of a view show: further than the fold's own position where the fold has yet to
+ * reach the one that the view was kept at. */
+struct fold_position fold_view_position(const struct fold *fold, uint32_t view);
+/* Is that so? */
+bool fold_view_is_ahead(const struct fold *fold, uint32_t view);
 uint32_t fold_view_count(const struct fold *fold);
 const struct view_type *fold_view_type(const struct fold *fold, uint32_t view);
 struct rows *fold_view_rows(struct fold *fold, uint32_t view);

@@ -74,7 +74,7 @@ static enum status check_log(const struct follow *follow, const struct log_id *l
         return STATUS_OK;
     return detail_set(ret_detail, STATUS_FENCED,
                       "the processor now serves another log than the one these views were made "
-                      "from: start the projector anew");
+                      "from: start the projector with --rebuild to make them from this one");
 }
 
 /* Past the end of a stream comes the next phase; otherwise the next piece, which begins with the

@@ -13,14 +13,20 @@ enum {
     KEY_CHUNK_BYTES = 256 * 1024,
     INLINE_KEY_BYTES = 36, /* most keys; with the rest of the head 48 */
     ROWS_FIRST = 64,
+    CHANGE_HEAD_BYTES = 4 + 3 * 2, /* of a row that is taken */
+    PACKED_HEAD_BYTES = 2,         /* of a packed row */
     /* one row as MessagePack, with the view's name and headers; a value may double as text */
     ROW_ITEM_BYTES_MAX = ROW_KEY_BYTES_MAX + 2 * ROW_VALUE_BYTES_MAX + 256,
 };
 
+/* A row has one mark for each reader of changes that has not seen it yet. */
+enum { MARK_DIGEST = 1, MARK_SAVE = 2, MARKS_ALL = MARK_DIGEST | MARK_SAVE };
+
 /* Head of one row; the view's value follows it. What an event touches lies close together. */
 struct row {
     uint16_t key_bytes;
-    bool marked;                          /* changed since the digest was last brought up */
+    uint8_t marks;                        /* MARK_DIGEST: changed since the digest was brought up;
+                                             MARK_SAVE: since it was taken, or nobody notes */
     uint8_t inline_key[INLINE_KEY_BYTES]; /* the key, if it fits */
     const uint8_t *long_key;              /* else: in a chunk */
 };
@@ -45,6 +51,9 @@ struct rows {
     struct digest *contributions; /* what the digest holds of each; room for `capacity` */
     uint32_t *marked;             /* places of the rows that changed since; likewise */
     uint32_t marked_count;
+    bool notes_changes;
+    uint32_t *unsaved; /* places of the rows to take; room for `capacity` where notes_changes */
+    uint32_t unsaved_count;
     uint32_t *order;      /* places in sorted order */
     uint32_t order_count; /* rows that came later are not in it yet */
     struct buffer item;   /* scratch for one row */
@@ -81,6 +90,7 @@ void rows_destroy(struct rows **rows)
     }
     free(old->contributions);
     free(old->marked);
+    free(old->unsaved);
     free(old->order);
     buffer_fini(&old->item);
     free(old);
@@ -150,6 +160,12 @@ static enum status rows_reserve(struct rows *rows)
     if (marked == NULL)
         return STATUS_NO_MEMORY;
     rows->marked = marked;
+    if (rows->notes_changes) {
+        uint32_t *unsaved = realloc(rows->unsaved, capacity * sizeof *unsaved);
+        if (unsaved == NULL)
+            return STATUS_NO_MEMORY;
+        rows->unsaved = unsaved;
+    }
     struct digest *contributions = realloc(rows->contributions, capacity * sizeof *contributions);
     if (contributions == NULL)
         return STATUS_NO_MEMORY;
@@ -189,12 +205,22 @@ static uint32_t row_enter(struct rows *rows, uint64_t hash, struct slice key)
     uint32_t place = rows->count;
     struct row *row = row_of(rows, place);
     memset(row, 0, rows->row_bytes);
+    row->marks = rows->notes_changes ? 0 : MARK_SAVE;
     rows->contributions[place] = (struct digest){0};
     if (key_keep(rows, row, key) != STATUS_OK ||
         table_insert(&rows->table, hash, place) != STATUS_OK)
         return TABLE_NONE;
     rows->count++;
     return place;
+}
+
+static void mark(struct rows *rows, struct row *row, uint32_t place)
+{
+    if ((row->marks & MARK_DIGEST) == 0)
+        rows->marked[rows->marked_count++] = place;
+    if ((row->marks & MARK_SAVE) == 0)
+        rows->unsaved[rows->unsaved_count++] = place;
+    row->marks = MARKS_ALL;
 }
 
 void *rows_at(struct rows *rows, uint64_t hash, struct slice key)
@@ -208,10 +234,8 @@ void *rows_at(struct rows *rows, uint64_t hash, struct slice key)
         return NULL;
     }
     struct row *row = row_of(rows, place);
-    if (!row->marked) {
-        row->marked = true;
-        rows->marked[rows->marked_count++] = place;
-    }
+    if (row->marks != MARKS_ALL)
+        mark(rows, row, place);
     return row + 1;
 }
 
@@ -231,35 +255,42 @@ static void digest_minus(struct digest *sum, const struct digest *term)
 }
 
 /* The key columns and the others, one item after another. */
-static void row_append_columns(const struct rows *rows, uint32_t place, struct buffer *buffer)
+void rows_write_columns(const struct rows *rows, uint32_t place, struct buffer *buffer)
 {
     struct slice key = key_of(rows, place);
     buffer_append(buffer, key.data, key.size);
     rows->type->write_value(row_of(rows, place) + 1, buffer);
 }
 
-static struct digest row_contribution(struct rows *rows, uint32_t place)
+/* Writes the row into the scratch item, [view, [column, …]]; gives the columns in it. */
+static struct slice row_write_item(struct rows *rows, uint32_t place)
 {
     buffer_clear(&rows->item);
     codec_array(&rows->item, 2);
     codec_text(&rows->item, rows->type->name);
     codec_array(&rows->item, rows->type->column_count);
-    row_append_columns(rows, place, &rows->item);
+    size_t head = rows->item.size;
+    rows_write_columns(rows, place, &rows->item);
     assert(rows->item.status == STATUS_OK); /* its room is reserved */
-    struct digest contribution = {0};
-    digest_add(&contribution, rows->item.data, rows->item.size);
-    return contribution;
+    return (struct slice){rows->item.data + head, rows->item.size - head};
+}
+
+/* Puts the scratch item in the place of what the digest holds of this row. */
+static void digest_change(struct rows *rows, uint32_t place)
+{
+    struct digest *contribution = &rows->contributions[place];
+    digest_minus(&rows->digest, contribution);
+    *contribution = (struct digest){0};
+    digest_add(contribution, rows->item.data, rows->item.size);
+    digest_plus(&rows->digest, contribution);
+    row_of(rows, place)->marks &= (uint8_t)~MARK_DIGEST;
 }
 
 struct digest rows_digest(struct rows *rows)
 {
     for (uint32_t i = 0; i < rows->marked_count; i++) {
-        uint32_t place = rows->marked[i];
-        struct digest *contribution = &rows->contributions[place];
-        digest_minus(&rows->digest, contribution);
-        *contribution = row_contribution(rows, place);
-        digest_plus(&rows->digest, contribution);
-        row_of(rows, place)->marked = false;
+        row_write_item(rows, rows->marked[i]);
+        digest_change(rows, rows->marked[i]);
     }
     rows->marked_count = 0;
     return rows->digest;
@@ -336,7 +367,7 @@ void rows_write(struct rows *rows, uint32_t place, struct buffer *buffer)
 {
     assert(place < rows->order_count);
     buffer_clear(&rows->item);
-    row_append_columns(rows, rows->order[place], &rows->item);
+    rows_write_columns(rows, rows->order[place], &rows->item);
     struct mp_reader reader = mp_reader_of(buffer_slice(&rows->item));
     codec_map(buffer, rows->type->column_count);
     for (uint32_t i = 0; i < rows->type->column_count; i++) {
@@ -347,4 +378,137 @@ void rows_write(struct rows *rows, uint32_t place, struct buffer *buffer)
         codec_text(buffer, rows->type->columns[i]);
         buffer_append(buffer, item.data, item.size);
     }
+}
+
+/* --- to the database and back --- */
+
+void rows_note_changes(struct rows *rows)
+{
+    assert(rows->count == 0);
+    rows->notes_changes = true;
+}
+
+uint32_t rows_unsaved(const struct rows *rows)
+{
+    return rows->unsaved_count;
+}
+
+/* head: place, sizes of key, columns and value; then columns and value. */
+static void change_write(const struct rows *rows, uint32_t place, struct slice columns,
+                         struct buffer *buffer)
+{
+    const struct row *row = row_of(rows, place);
+    uint8_t head[CHANGE_HEAD_BYTES];
+    uint16_t sizes[] = {row->key_bytes, (uint16_t)columns.size, (uint16_t)rows->type->value_bytes};
+    memcpy(head, &place, sizeof place);
+    memcpy(head + sizeof place, sizes, sizeof sizes);
+    buffer_append(buffer, head, sizeof head);
+    buffer_append(buffer, columns.data, columns.size);
+    buffer_append(buffer, row + 1, rows->type->value_bytes);
+}
+
+enum status rows_take_changes(struct rows *rows, struct buffer *buffer)
+{
+    while (rows->unsaved_count > 0 && buffer->bytes_max - buffer->size >= ROW_ITEM_BYTES_MAX) {
+        uint32_t place = rows->unsaved[rows->unsaved_count - 1];
+        change_write(rows, place, row_write_item(rows, place), buffer);
+        if (buffer->status != STATUS_OK)
+            return buffer->status;
+        row_of(rows, place)->marks &= (uint8_t)~MARK_SAVE;
+        rows->unsaved_count--;
+    }
+    return STATUS_OK;
+}
+
+struct rows_change rows_change_read(struct slice *changes)
+{
+    struct rows_change change;
+    uint16_t sizes[3];
+    const uint8_t *at = changes->data;
+    assert(changes->size >= CHANGE_HEAD_BYTES); /* rows_take_changes wrote it */
+    memcpy(&change.place, at, sizeof change.place);
+    memcpy(sizes, at + sizeof change.place, sizeof sizes);
+    at += CHANGE_HEAD_BYTES;
+    change.key = (struct slice){at, sizes[0]};
+    change.columns = (struct slice){at, sizes[1]};
+    change.value = (struct slice){at + sizes[1], sizes[2]};
+    size_t size = (size_t)CHANGE_HEAD_BYTES + sizes[1] + sizes[2];
+    *changes = (struct slice){changes->data + size, changes->size - size};
+    return change;
+}
+
+void rows_unsave(struct rows *rows)
+{
+    rows->unsaved_count = 0;
+    for (uint32_t place = 0; place < rows->count && rows->notes_changes; place++) {
+        row_of(rows, place)->marks |= MARK_SAVE;
+        rows->unsaved[rows->unsaved_count++] = place;
+    }
+}
+
+/* Are these key columns as a view writes them? */
+static bool key_is_good(const struct rows *rows, struct slice key)
+{
+    struct mp_reader reader = mp_reader_of(key);
+    for (uint32_t i = 0; i < rows->type->key_column_count; i++) {
+        enum mp_type type;
+        if (mp_peek(&reader, &type) != STATUS_OK || mp_skip(&reader) != STATUS_OK ||
+            (type != MP_TEXT && type != MP_UINT && type != MP_NEGATIVE))
+            return false;
+    }
+    return mp_at_end(&reader);
+}
+
+enum status rows_restore(struct rows *rows, struct slice key, struct slice value)
+{
+    if (key.size == 0 || key.size > ROW_KEY_BYTES_MAX || value.size != rows->type->value_bytes ||
+        !key_is_good(rows, key))
+        return STATUS_INVALID;
+    uint64_t hash = rows_hash(rows, key);
+    if (table_find(&rows->table, hash, key, key_equal, rows) != TABLE_NONE)
+        return STATUS_INVALID;
+    uint32_t place = row_enter(rows, hash, key);
+    if (place == TABLE_NONE)
+        return rows->count >= rows->table.slots_max ? STATUS_FULL : STATUS_NO_MEMORY;
+    struct row *row = row_of(rows, place);
+    memcpy(row + 1, value.data, value.size);
+    row->marks |= MARK_DIGEST;
+    rows->marked[rows->marked_count++] = place;
+    return STATUS_OK;
+}
+
+void rows_restore_left_out(struct rows *rows, uint64_t left_out)
+{
+    rows->left_out = left_out;
+}
+
+void rows_pack(const struct rows *rows, struct buffer *buffer)
+{
+    for (uint32_t place = 0; place < rows->count && buffer->status == STATUS_OK; place++) {
+        struct slice key = key_of(rows, place);
+        uint16_t key_bytes = (uint16_t)key.size;
+        buffer_append(buffer, &key_bytes, sizeof key_bytes);
+        buffer_append(buffer, key.data, key.size);
+        buffer_append(buffer, row_of(rows, place) + 1, rows->type->value_bytes);
+    }
+}
+
+enum status rows_unpack(struct rows *rows, struct slice packed)
+{
+    size_t value_bytes = rows->type->value_bytes;
+    enum status status = STATUS_OK;
+    while (packed.size > 0 && status == STATUS_OK) {
+        uint16_t key_bytes;
+        if (packed.size < PACKED_HEAD_BYTES)
+            return STATUS_MALFORMED;
+        memcpy(&key_bytes, packed.data, sizeof key_bytes);
+        size_t size = (size_t)PACKED_HEAD_BYTES + key_bytes + value_bytes;
+        if (packed.size < size)
+            return STATUS_MALFORMED;
+        const uint8_t *key = packed.data + PACKED_HEAD_BYTES;
+        status = rows_restore(rows, (struct slice){key, key_bytes},
+                              (struct slice){key + key_bytes, value_bytes});
+        packed = (struct slice){packed.data + size, packed.size - size};
+    }
+    return status;
 }

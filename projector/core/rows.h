@@ -3,8 +3,10 @@
  *
  * A row is the view's columns: first the key columns, as MessagePack items one after another, then
  * what the view makes of the row's value, a plain struct of its own. Changing a row only marks it;
- * hashing happens when the digest is asked for, sorting when the rows are read. No I/O, no clock.
- * Not thread-safe. Invariant: `digest` is the sum over all rows that are not marked.
+ * hashing happens when the digest is asked for, sorting when the rows are read. A second mark says
+ * which rows changed since they were last taken for the database. Rows are numbered by `place`, 0
+ * on, in the order in which they came, and none ever goes. No I/O, no clock. Not thread-safe.
+ * Invariant: `digest` is the sum over all rows that are not marked.
  */
 #ifndef WEIR_PROJECTOR_CORE_ROWS_H
 #define WEIR_PROJECTOR_CORE_ROWS_H
@@ -51,5 +53,38 @@ struct digest rows_digest(struct rows *rows);
 MUST_USE enum status rows_sort(struct rows *rows);
 /* Appends row `place` of the last rows_sort as a map, column → value. */
 void rows_write(struct rows *rows, uint32_t place, struct buffer *buffer);
+
+/* --- to the database and back --- */
+
+/* A row as it is to be kept. Borrows the bytes it was read from. */
+struct rows_change {
+    uint32_t place;
+    struct slice key;     /* the first bytes of `columns` */
+    struct slice columns; /* one MessagePack item each */
+    struct slice value;   /* the view's struct */
+};
+
+/* From now on rows_take_changes gives what changed; without it nothing is noted. */
+void rows_note_changes(struct rows *rows);
+/* How many rows rows_take_changes has to give. */
+uint32_t rows_unsaved(const struct rows *rows);
+/* Appends rows that changed since they were last taken, as they are now, until none is left or
+ * `buffer` has no room for one more; rows_change_read reads them. NO_MEMORY. */
+MUST_USE enum status rows_take_changes(struct rows *rows, struct buffer *buffer);
+/* Moves past one row that rows_take_changes wrote. */
+struct rows_change rows_change_read(struct slice *changes);
+/* All rows count as changed: what was taken is lost. */
+void rows_unsave(struct rows *rows);
+
+/* Appends a row as it was kept; the next place is its own. INVALID: no such row can be, or there is
+ * one with this key. FULL, NO_MEMORY. */
+MUST_USE enum status rows_restore(struct rows *rows, struct slice key, struct slice value);
+void rows_restore_left_out(struct rows *rows, uint64_t left_out);
+/* Appends the key columns and the others of a row, one MessagePack item each. */
+void rows_write_columns(const struct rows *rows, uint32_t place, struct buffer *buffer);
+/* Appends all rows for rows_unpack, which enters them into empty rows of the same type; MALFORMED,
+ * or as rows_restore. What is unpacked is not known to be right before the digest was compared. */
+void rows_pack(const struct rows *rows, struct buffer *buffer);
+MUST_USE enum status rows_unpack(struct rows *rows, struct slice packed);
 
 #endif

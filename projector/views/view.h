@@ -27,7 +27,10 @@ struct view_type {
     const char *const *columns; /* column_count names, those of the key first */
     uint32_t column_count;
     uint32_t key_column_count;
-    uint32_t value_bytes; /* of the struct that rows_at gives, ≤ ROW_VALUE_BYTES_MAX */
+    uint32_t
+        value_bytes;  /* of the struct that rows_at gives, ≤ ROW_VALUE_BYTES_MAX; kept as it is */
+    uint32_t version; /* raise it when the struct changes, or the same records give other rows:
+                         what projectors keep of the view is then made anew from the log */
     /* Appends the other columns, one MessagePack item each. */
     void (*write_value)(const void *value, struct buffer *buffer);
     /* 1 to VIEW_GROUP_MAX records in order. NULL: the view does not look at this stream. A view of

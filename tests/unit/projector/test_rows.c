@@ -280,6 +280,217 @@ static void the_digest_depends_on_the_rows_and_not_on_the_way_there(void **state
     rows_destroy(&other);
 }
 
+/* --- to the database and back --- */
+
+static void expect_same(struct rows *a, struct rows *b)
+{
+    struct digest left = rows_digest(a), right = rows_digest(b);
+    assert_int_equal(rows_count(a), rows_count(b));
+    assert_memory_equal(&left, &right, sizeof left);
+}
+
+static struct rows *rows_that_note(void)
+{
+    struct rows *rows = rows_of_at_most(ROWS_TESTED_MAX);
+    rows_note_changes(rows);
+    return rows;
+}
+
+/* Restores rows that were taken, in the order of their places; changes what is there already. */
+static void put_back(struct rows *rows, struct slice changes, struct slice *ret_values)
+{
+    while (changes.size > 0) {
+        struct rows_change change = rows_change_read(&changes);
+        assert_true(change.place < ROWS_TESTED_MAX);
+        ret_values[change.place] = change.value;
+        if (change.place == rows_count(rows))
+            assert_int_equal(rows_restore(rows, change.key, change.value), STATUS_OK);
+    }
+}
+
+static void what_changed_is_taken_once(void **state)
+{
+    (void)state;
+    struct rows *rows = rows_that_note();
+    struct buffer changes;
+    buffer_init(&changes, 1 << 20);
+    *at_text(rows, "a", "x") = 1;
+    *at_text(rows, "a", "y") = 2;
+    *at_text(rows, "a", "x") = 3;
+    assert_int_equal(rows_unsaved(rows), 2);
+    assert_int_equal(rows_take_changes(rows, &changes), STATUS_OK);
+    assert_int_equal(rows_unsaved(rows), 0);
+
+    *at_text(rows, "a", "y") = 5;
+    (void)rows_digest(rows);
+    *at_text(rows, "a", "y") = 6;
+    assert_int_equal(rows_unsaved(rows), 1);
+    buffer_clear(&changes);
+    assert_int_equal(rows_take_changes(rows, &changes), STATUS_OK);
+
+    struct slice left = buffer_slice(&changes);
+    struct rows_change change = rows_change_read(&left);
+    assert_int_equal(left.size, 0);
+    assert_int_equal(change.place, 1);
+    assert_int_equal(*(const uint8_t *)change.value.data, 6);
+    assert_memory_equal(change.columns.data,
+                        "\xa1"
+                        "a\xa1y\x06",
+                        5);
+    assert_int_equal(change.columns.size, 5);
+    assert_int_equal(change.key.size, 4);
+    rows_unsave(rows);
+    assert_int_equal(rows_unsaved(rows), 2);
+    buffer_fini(&changes);
+    rows_destroy(&rows);
+}
+
+static void nothing_is_noted_where_nobody_asked(void **state)
+{
+    (void)state;
+    struct rows *rows = rows_of_at_most(10);
+    *at_text(rows, "a", "x") = 1;
+    rows_unsave(rows);
+    assert_int_equal(rows_unsaved(rows), 0);
+    rows_destroy(&rows);
+}
+
+static void more_than_the_buffer_holds_is_taken_in_pieces(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng();
+    struct rows *rows = rows_that_note();
+    struct buffer changes;
+    buffer_init(&changes, 4096);
+    add_in_random_order(rows, &rng, 1000, 5);
+    uint32_t taken = 0;
+    while (rows_unsaved(rows) > 0) {
+        buffer_clear(&changes);
+        assert_int_equal(rows_take_changes(rows, &changes), STATUS_OK);
+        struct slice left = buffer_slice(&changes);
+        for (; left.size > 0; taken++)
+            (void)rows_change_read(&left);
+    }
+    assert_int_equal(taken, 1000);
+    buffer_fini(&changes);
+    rows_destroy(&rows);
+}
+
+static void packed_rows_are_the_same_rows(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng();
+    struct rows *rows = rows_of_at_most(ROWS_TESTED_MAX), *copy = rows_that_note();
+    struct buffer packed;
+    buffer_init(&packed, 1 << 20);
+    add_in_random_order(rows, &rng, 1000, 5);
+    *at_text(rows, "long", "a key that is longer than what fits into the head of a row, by far") =
+        9;
+    rows_pack(rows, &packed);
+    assert_int_equal(packed.status, STATUS_OK);
+    assert_int_equal(rows_unpack(copy, buffer_slice(&packed)), STATUS_OK);
+    expect_same(rows, copy);
+    assert_int_equal(rows_unsaved(copy), 0);
+    *at_int(copy, "k", 7) += 1;
+    *at_int(rows, "k", 7) += 1;
+    expect_same(rows, copy);
+    assert_int_equal(rows_unsaved(copy), 1);
+    buffer_fini(&packed);
+    rows_destroy(&rows);
+    rows_destroy(&copy);
+}
+
+static void what_cannot_be_a_row_is_not_restored(void **state)
+{
+    (void)state;
+    static const uint8_t value[8] = {1};
+    static const struct {
+        const char *key;
+        size_t key_bytes, value_bytes;
+    } cases[] = {{"\xa1"
+                  "a",
+                  2, 8},
+                 {"\xa1"
+                  "a\xa1",
+                  3, 8},
+                 {"\xa1"
+                  "a\xa1x\x01",
+                  5, 8},
+                 {"\xa1"
+                  "a\xc0",
+                  3, 8},
+                 {"", 0, 8},
+                 {"\xa1"
+                  "a\xa1x",
+                  4, 7},
+                 {"\xa1"
+                  "a\xa1x",
+                  4, 9}};
+    struct rows *rows = rows_of_at_most(1);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(
+            rows_restore(rows, (struct slice){(const uint8_t *)cases[i].key, cases[i].key_bytes},
+                         (struct slice){value, cases[i].value_bytes}),
+            STATUS_INVALID);
+    struct slice key = slice_of_text("\xa1"
+                                     "a\xa1x"),
+                 other = slice_of_text("\xa1"
+                                       "a\xa1y");
+    assert_int_equal(rows_restore(rows, key, (struct slice){value, 8}), STATUS_OK);
+    assert_int_equal(rows_restore(rows, key, (struct slice){value, 8}), STATUS_INVALID);
+    assert_int_equal(rows_restore(rows, other, (struct slice){value, 8}), STATUS_FULL);
+    static const uint8_t cut[] = {4, 0, 0xa1, 'a', 0xa1};
+    assert_int_equal(rows_unpack(rows, (struct slice){cut, sizeof cut}), STATUS_MALFORMED);
+    assert_int_equal(rows_unpack(rows, (struct slice){cut, 1}), STATUS_MALFORMED);
+    rows_destroy(&rows);
+}
+
+/* Random changes, digests and checkpoints; what was put back is at each checkpoint what is there.
+ */
+static void checkpoints_at_random_keep_all_rows(void **state)
+{
+    (void)state;
+    static struct slice values[ROWS_TESTED_MAX];
+    struct rng rng = test_rng();
+    struct rows *rows = rows_that_note();
+    struct buffer changes, all;
+    uint64_t kept[200] = {0};
+    buffer_init(&changes, 1 << 20);
+    buffer_init(&all, 1 << 24);
+    for (int round = 0; round < 300; round++) {
+        for (uint64_t n = rng_below(&rng, 30); n > 0; n--)
+            *at_int(rows, "k", (int64_t)rng_below(&rng, 200)) += rng_below(&rng, 9);
+        if (rng_below(&rng, 3) == 0)
+            (void)rows_digest(rows);
+        if (rng_below(&rng, 4) > 0)
+            continue;
+        buffer_clear(&changes);
+        assert_int_equal(rows_take_changes(rows, &changes), STATUS_OK);
+        struct slice left = buffer_slice(&changes);
+        while (left.size > 0) {
+            struct rows_change change = rows_change_read(&left);
+            memcpy(&kept[change.place], change.value.data, sizeof *kept);
+        }
+        buffer_clear(&all);
+        rows_unsave(rows);
+        assert_int_equal(rows_take_changes(rows, &all), STATUS_OK);
+        struct rows *copy = rows_that_note();
+        struct buffer packed;
+        buffer_init(&packed, 1 << 20);
+        rows_pack(rows, &packed);
+        assert_int_equal(rows_unpack(copy, buffer_slice(&packed)), STATUS_OK);
+        expect_same(rows, copy);
+        put_back(copy, buffer_slice(&all), values);
+        for (uint32_t place = 0; place < rows_count(rows); place++)
+            assert_memory_equal(values[place].data, &kept[place], sizeof *kept);
+        buffer_fini(&packed);
+        rows_destroy(&copy);
+    }
+    buffer_fini(&changes);
+    buffer_fini(&all);
+    rows_destroy(&rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +502,12 @@ int main(void)
         cmocka_unit_test(keeps_integers_before_texts_and_both_in_order),
         cmocka_unit_test(sorts_by_the_first_column_first),
         cmocka_unit_test(the_digest_depends_on_the_rows_and_not_on_the_way_there),
+        cmocka_unit_test(what_changed_is_taken_once),
+        cmocka_unit_test(nothing_is_noted_where_nobody_asked),
+        cmocka_unit_test(more_than_the_buffer_holds_is_taken_in_pieces),
+        cmocka_unit_test(packed_rows_are_the_same_rows),
+        cmocka_unit_test(what_cannot_be_a_row_is_not_restored),
+        cmocka_unit_test(checkpoints_at_random_keep_all_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

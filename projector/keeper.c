@@ -1,0 +1,396 @@
+#include "projector/keeper.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/logger.h"
+#include "projector/store/view_table.h"
+
+#define KIND "built-in"
+
+enum {
+    TAKEN_BYTES_MAX = 32 * 1024 * 1024, /* of one view; more than that is written at once */
+    PORTION_ROWS = 2048,                /* written in one turn, some ms */
+    COST_SHARE = 9,                     /* times the cost between two checkpoints */
+};
+
+/* One view: what was taken of it and is not written yet. */
+struct kept_view {
+    struct view_table *table;
+    struct buffer taken;
+    struct slice left; /* of `taken` */
+    bool is_in;        /* this checkpoint has it */
+    struct checkpoint checkpoint;
+};
+
+struct keeper {
+    struct store *store;
+    struct fold *fold;
+    struct log_id log_id;
+    struct kept_view *views;
+    char *policy; /* in force where the checkpoint was taken */
+    bool is_writing;
+    uint64_t cost_ns; /* of the checkpoint so far */
+    uint64_t due_ns;  /* the next one */
+    struct fold_position taken_at, kept_at;
+    bool has_problem;
+    struct detail problem;
+};
+
+/* --- loading --- */
+
+static void log_rebuild(const char *view, const char *why)
+{
+    log_warn("a view is made anew from the log", "view=%s why=\"%s\"", view, why);
+}
+
+/* Is the checkpoint one of this log? */
+static enum status check_log(const struct store *store, const char *view,
+                             const struct checkpoint *checkpoint, const struct follower_log *log,
+                             struct detail *ret_detail)
+{
+    if (!log_id_equal(&checkpoint->log_id, &log->log_id))
+        return detail_set(ret_detail, STATUS_FENCED,
+                          "database %s was made from another log than the one that the processor "
+                          "serves: start with --rebuild to make it anew, or name another --db",
+                          store_path(store));
+    const struct fold_position *position = &checkpoint->position;
+    if (position->event_id > log->last_event_id || position->rejection_id > log->last_rejection_id)
+        return detail_set(
+            ret_detail, STATUS_DAMAGED,
+            "database %s is ahead of the log: view %s has seen event %" PRIu64
+            " and rejection %" PRIu64 ", the log ends at %" PRIu64 " and %" PRIu64
+            ": it lost what was published, or an old copy was put in its place; start with "
+            "--rebuild to make the views from what it holds now",
+            store_path(store), view, position->event_id, position->rejection_id, log->last_event_id,
+            log->last_rejection_id);
+    return STATUS_OK;
+}
+
+/* The rows, known to be those of the checkpoint. DAMAGED, NOT_FOUND: the view is to be made anew.
+ */
+static enum status load_rows(struct store *store, const struct view_type *type,
+                             const struct checkpoint *checkpoint, struct rows *rows,
+                             struct detail *ret_detail)
+{
+    rows_note_changes(rows);
+    enum status status = view_table_load(store, type, rows, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct digest digest = rows_digest(rows);
+    if (memcmp(&digest, &checkpoint->digest, sizeof digest) != 0)
+        return detail_set(ret_detail, STATUS_DAMAGED, "its rows do not fit their digest");
+    rows_restore_left_out(rows, checkpoint->left_out);
+    return STATUS_OK;
+}
+
+/* Takes a view out of the database; it begins anew. */
+static enum status forget(struct store *store, const char *view, struct detail *ret_detail)
+{
+    enum status status = store_begin(store, ret_detail);
+    if (status == STATUS_OK)
+        status = checkpoint_remove(store, view, ret_detail);
+    if (status == STATUS_OK)
+        status = view_table_drop(store, view, ret_detail);
+    if (status == STATUS_OK)
+        status = store_commit(store, ret_detail);
+    store_roll_back(store);
+    return status;
+}
+
+static enum status anew(struct store *store, const struct view_type *type,
+                        const struct hash_seed *seed, struct fold_start *ret_start,
+                        struct detail *ret_detail)
+{
+    rows_destroy(&ret_start->rows);
+    ret_start->mark = (struct fold_mark){0};
+    ret_start->rows = rows_new(type, seed, ROWS_MAX);
+    if (ret_start->rows == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the views");
+    rows_note_changes(ret_start->rows);
+    return forget(store, type->name, ret_detail);
+}
+
+static bool is_of_format(const struct checkpoint *checkpoint, const struct view_type *type)
+{
+    char format[CHECKPOINT_FORMAT_BYTES_MAX];
+    view_table_format(type, format);
+    return strcmp(checkpoint->kind, KIND) == 0 && strcmp(checkpoint->format, format) == 0;
+}
+
+/* ret_start->policy is room for the text in force at the checkpoint. */
+static enum status load_view(struct store *store, const struct follower_log *log,
+                             const struct fold_options *options, uint32_t view,
+                             struct fold_start *ret_start, struct detail *ret_detail)
+{
+    const struct view_type *type = options->types[view];
+    struct checkpoint checkpoint;
+    enum status status =
+        checkpoint_read(store, type->name, &checkpoint, ret_start->policy, ret_detail);
+    if (status == STATUS_OK && !is_of_format(&checkpoint, type)) {
+        log_rebuild(type->name, "it was made by another version");
+        return anew(store, type, &options->seed, ret_start, ret_detail);
+    }
+    if (status == STATUS_OK) {
+        status = check_log(store, type->name, &checkpoint, log, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        ret_start->rows = rows_new(type, &options->seed, ROWS_MAX);
+        if (ret_start->rows == NULL)
+            return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the views");
+        status = load_rows(store, type, &checkpoint, ret_start->rows, ret_detail);
+    }
+    if (status == STATUS_DAMAGED)
+        log_rebuild(type->name, ret_detail->text);
+    if (status == STATUS_DAMAGED || status == STATUS_NOT_FOUND)
+        return anew(store, type, &options->seed, ret_start, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    ret_start->mark = (struct fold_mark){.position = checkpoint.position,
+                                         .anchors = {checkpoint.anchors[0], checkpoint.anchors[1]}};
+    return STATUS_OK;
+}
+
+enum status keeper_load(struct store *store, const struct follower_log *log,
+                        const struct fold_options *options, struct fold_start *ret_starts,
+                        struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < options->type_count && status == STATUS_OK; i++) {
+        ret_starts[i].policy = malloc(POLICY_TEXT_BYTES_MAX);
+        if (ret_starts[i].policy == NULL)
+            return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for a policy");
+        status = load_view(store, log, options, i, &ret_starts[i], ret_detail);
+    }
+    return status;
+}
+
+void keeper_starts_fini(struct fold_start *starts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        rows_destroy(&starts[i].rows);
+        free(starts[i].policy);
+        starts[i].policy = NULL;
+    }
+}
+
+/* --- lifecycle --- */
+
+static enum status open_tables(struct keeper *keeper, struct detail *ret_detail)
+{
+    enum status status = store_begin(keeper->store, ret_detail);
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold) && status == STATUS_OK; i++)
+        status = view_table_open(keeper->store, fold_view_type(keeper->fold, i),
+                                 &keeper->views[i].table, ret_detail);
+    if (status == STATUS_OK)
+        status = store_commit(keeper->store, ret_detail);
+    store_roll_back(keeper->store);
+    return status;
+}
+
+enum status keeper_open(struct store *store, struct fold *fold, const struct log_id *log_id,
+                        struct keeper **ret_keeper, struct detail *ret_detail)
+{
+    enum status status = detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the database");
+    struct keeper *keeper = calloc(1, sizeof *keeper);
+    if (keeper == NULL)
+        return status;
+    keeper->store = store;
+    keeper->fold = fold;
+    keeper->log_id = *log_id;
+    keeper->policy = malloc(POLICY_TEXT_BYTES_MAX);
+    keeper->views = calloc(FOLD_VIEWS_MAX, sizeof *keeper->views);
+    if (keeper->policy == NULL || keeper->views == NULL)
+        goto out;
+    for (uint32_t i = 0; i < FOLD_VIEWS_MAX; i++)
+        buffer_init(&keeper->views[i].taken, TAKEN_BYTES_MAX);
+    keeper->taken_at = keeper->kept_at = fold_position(fold);
+    status = open_tables(keeper, ret_detail);
+out:
+    if (status == STATUS_OK)
+        *ret_keeper = keeper;
+    else
+        keeper_close(&keeper);
+    return status;
+}
+
+void keeper_close(struct keeper **keeper)
+{
+    struct keeper *old = *keeper;
+    if (old == NULL)
+        return;
+    for (uint32_t i = 0; old->views != NULL && i < FOLD_VIEWS_MAX; i++) {
+        view_table_close(&old->views[i].table);
+        buffer_fini(&old->views[i].taken);
+    }
+    free(old->views);
+    free(old->policy);
+    free(old);
+    *keeper = NULL;
+}
+
+/* --- a checkpoint --- */
+
+static enum status write_rows(struct kept_view *view, uint32_t rows_max, struct detail *ret_detail)
+{
+    enum status status = view_table_write(view->table, &view->left, rows_max, ret_detail);
+    if (view->left.size == 0)
+        buffer_clear(&view->taken);
+    return status;
+}
+
+/* Takes the view's changes. What does not fit is written on the spot. */
+static enum status take_view(struct keeper *keeper, uint32_t place, struct detail *ret_detail)
+{
+    struct kept_view *view = &keeper->views[place];
+    struct rows *rows = fold_view_rows(keeper->fold, place);
+    struct fold_mark mark = fold_mark(keeper->fold);
+    enum status status = STATUS_OK;
+    view->is_in = !fold_view_is_ahead(keeper->fold, place);
+    if (!view->is_in)
+        return STATUS_OK; /* nothing is new since the checkpoint that it has */
+    view->checkpoint = (struct checkpoint){.kind = KIND,
+                                           .log_id = keeper->log_id,
+                                           .position = mark.position,
+                                           .anchors = {mark.anchors[0], mark.anchors[1]},
+                                           .since = 1,
+                                           .left_out = rows_left_out(rows),
+                                           .digest = rows_digest(rows),
+                                           .policy = keeper->policy};
+    view_table_format(fold_view_type(keeper->fold, place), view->checkpoint.format);
+    buffer_clear(&view->taken);
+    do {
+        status = rows_take_changes(rows, &view->taken);
+        view->left = buffer_slice(&view->taken);
+        if (status == STATUS_OK && rows_unsaved(rows) > 0)
+            status = write_rows(view, UINT32_MAX, ret_detail);
+    } while (status == STATUS_OK && rows_unsaved(rows) > 0);
+    return status;
+}
+
+static enum status take(struct keeper *keeper, struct detail *ret_detail)
+{
+    const char *policy = fold_policy(keeper->fold);
+    memcpy(keeper->policy, policy, strlen(policy) + 1);
+    keeper->taken_at = fold_position(keeper->fold);
+    keeper->is_writing = true;
+    keeper->cost_ns = 0;
+    enum status status = store_begin(keeper->store, ret_detail);
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold) && status == STATUS_OK; i++)
+        status = take_view(keeper, i, ret_detail);
+    return status;
+}
+
+static bool has_rows_left(const struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++)
+        if (keeper->views[i].is_in && keeper->views[i].left.size > 0)
+            return true;
+    return false;
+}
+
+static enum status write_portion(struct keeper *keeper, uint32_t rows_max,
+                                 struct detail *ret_detail)
+{
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++)
+        if (keeper->views[i].is_in && keeper->views[i].left.size > 0)
+            return write_rows(&keeper->views[i], rows_max, ret_detail);
+    return STATUS_OK;
+}
+
+static enum status commit(struct keeper *keeper, struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold) && status == STATUS_OK; i++)
+        if (keeper->views[i].is_in)
+            status = checkpoint_write(keeper->store, fold_view_type(keeper->fold, i)->name,
+                                      &keeper->views[i].checkpoint, ret_detail);
+    if (status == STATUS_OK)
+        status = store_commit(keeper->store, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (keeper->has_problem)
+        log_info("the views are kept again", NULL);
+    keeper->has_problem = false;
+    keeper->is_writing = false;
+    keeper->kept_at = keeper->taken_at;
+    return STATUS_OK;
+}
+
+/* All rows have to be written again, for what was taken is lost. */
+static void give_up(struct keeper *keeper, const struct detail *why)
+{
+    store_roll_back(keeper->store);
+    keeper->is_writing = false;
+    keeper->taken_at = keeper->kept_at;
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++) {
+        rows_unsave(fold_view_rows(keeper->fold, i));
+        buffer_clear(&keeper->views[i].taken);
+        keeper->views[i].left = (struct slice){NULL, 0};
+    }
+    if (!keeper->has_problem)
+        log_error("the views cannot be kept; they go on in memory, and it is tried again",
+                  "why=\"%s\"", why->text);
+    keeper->has_problem = true;
+    keeper->problem = *why;
+}
+
+static bool has_news(const struct keeper *keeper)
+{
+    struct fold_position position = fold_position(keeper->fold);
+    return position.event_id != keeper->taken_at.event_id ||
+           position.rejection_id != keeper->taken_at.rejection_id;
+}
+
+static enum status work(struct keeper *keeper, uint32_t rows_max, struct detail *ret_detail)
+{
+    if (!keeper->is_writing)
+        return take(keeper, ret_detail);
+    if (has_rows_left(keeper))
+        return write_portion(keeper, rows_max, ret_detail);
+    return commit(keeper, ret_detail);
+}
+
+void keeper_turn(struct keeper *keeper, uint64_t now_ns)
+{
+    struct detail detail = {.text = ""};
+    if (!keeper->is_writing && (now_ns < keeper->due_ns || !has_news(keeper)))
+        return;
+    enum status status = work(keeper, PORTION_ROWS, &detail);
+    uint64_t end_ns = clock_boot_ns();
+    keeper->cost_ns += end_ns - now_ns;
+    if (status != STATUS_OK)
+        give_up(keeper, &detail);
+    if (!keeper->is_writing) {
+        uint64_t pause_ns = COST_SHARE * keeper->cost_ns;
+        keeper->due_ns = end_ns + (pause_ns > KEEPER_EVERY_NS ? pause_ns : KEEPER_EVERY_NS);
+    }
+}
+
+uint64_t keeper_due_ns(const struct keeper *keeper)
+{
+    if (keeper->is_writing)
+        return 0;
+    return has_news(keeper) ? keeper->due_ns : UINT64_MAX;
+}
+
+void keeper_finish(struct keeper *keeper)
+{
+    struct detail detail = {.text = ""};
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && (keeper->is_writing || has_news(keeper)))
+        status = work(keeper, UINT32_MAX, &detail);
+    if (status != STATUS_OK)
+        give_up(keeper, &detail);
+}
+
+const char *keeper_problem(const struct keeper *keeper)
+{
+    return keeper->has_problem ? keeper->problem.text : NULL;
+}
+
+struct fold_position keeper_position(const struct keeper *keeper)
+{
+    return keeper->kept_at;
+}

@@ -1,0 +1,50 @@
+/* keeper: keeps the built-in views in the database, and gives them back at the next start.
+ *
+ * A checkpoint is the rows of all views at one moment and how far they were. What changed since the
+ * last one is taken at once, between two pieces of log; then it is written in portions, between the
+ * turns of the main loop, and committed together. So following goes on, and a kill at any moment
+ * leaves one checkpoint or the other. The next begins not before KEEPER_EVERY_NS, nor before nine
+ * times as long as the last one took to write: keeping costs a tenth of the time at most.
+ *
+ * A database that cannot be written (full disk) does not stop the views; it is tried again.
+ * Belongs to one thread, that of the store.
+ */
+#ifndef WEIR_PROJECTOR_KEEPER_H
+#define WEIR_PROJECTOR_KEEPER_H
+
+#include "common/base/clock.h"
+#include "projector/follower.h"
+#include "projector/store/store.h"
+
+#define KEEPER_EVERY_NS (1 * NS_PER_S)
+
+struct keeper;
+
+/* Loads what the database has of each view, as the starts of a fold to be made: `ret_starts` has
+ * options->type_count places, all zero. A view that was made by another version, is damaged or was
+ * never kept starts from the beginning, and the log says so. FENCED: the database was made from
+ * another log. DAMAGED: it is ahead of this log. IO, NO_MEMORY. */
+MUST_USE enum status keeper_load(struct store *store, const struct follower_log *log,
+                                 const struct fold_options *options, struct fold_start *ret_starts,
+                                 struct detail *ret_detail);
+void keeper_starts_fini(struct fold_start *starts, uint32_t count);
+
+/* Keeps the views of `fold`, which was made from those starts and outlives the keeper. */
+MUST_USE enum status keeper_open(struct store *store, struct fold *fold,
+                                 const struct log_id *log_id, struct keeper **ret_keeper,
+                                 struct detail *ret_detail);
+void keeper_close(struct keeper **keeper);
+
+/* Does what is due, a bounded piece of work. `now_ns`: CLOCK_BOOTTIME. */
+void keeper_turn(struct keeper *keeper, uint64_t now_ns);
+/* When keeper_turn has something to do, if records have come; CLOCK_BOOTTIME. */
+uint64_t keeper_due_ns(const struct keeper *keeper);
+/* A last checkpoint, all at once. */
+void keeper_finish(struct keeper *keeper);
+
+/* Why nothing is kept at the moment; NULL: all is well. */
+const char *keeper_problem(const struct keeper *keeper);
+/* The position of the newest checkpoint of this run. */
+struct fold_position keeper_position(const struct keeper *keeper);
+
+#endif
