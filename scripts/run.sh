@@ -89,7 +89,11 @@ build release
 bin=$WEIR_ROOT/build/release/bin
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/weir-run.XXXXXX")
 [ -n "$run_dir" ] || run_dir=$scratch/run
-[ -n "$store" ] || store=$scratch/store
+db=() # with a store of its own the views go with it; else they are kept by the projector's name
+[ -n "$store" ] || {
+    store=$scratch/store
+    db=(--db "$scratch/views.db")
+}
 
 # ZeroMQ collects a message of endless frames without limit: a limit on memory keeps that away from
 # the rest of the machine.
@@ -97,7 +101,7 @@ ulimit -v $((8 * 1024 * 1024))
 start processor "$bin/weir-processor" run --store "$store" --run-dir "$run_dir" --limit "$limit"
 processor=$started
 await_ready processor "$processor"
-start projector "$bin/weir-projector" run --run-dir "$run_dir"
+start projector "$bin/weir-projector" run --run-dir "$run_dir" "${db[@]}"
 projector=$started
 await_ready projector "$projector"
 start generator "$bin/weir-producer" generate --rate "$rate" --sources 4 --subjects "$subjects" \
