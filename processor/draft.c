@@ -241,6 +241,7 @@ void draft_seal(struct draft *draft)
     }
     batch->header.first_time_ns = draft->first_ns;
     batch->header.last_time_ns = draft->now_ns;
+    batch->header.state_digest = state_digest(draft->state);
     if (batch_is_durable_matter(batch)) {
         batch->header.number = draft->next_batch++;
         counter_add(&draft->service->counters.in_flight, 1);

@@ -110,9 +110,9 @@ enum status policy_change_fill(const char *directory, const struct durable *end,
 
 /* ---- making a change ---- */
 
-/* The batch that holds nothing but the event. */
-static enum status event_append(struct log *log, const struct accepted_record *record,
-                                struct detail *ret_detail)
+/* The batch that holds nothing but the event, which is applied. */
+static enum status event_append(struct log *log, const struct state *state,
+                                const struct accepted_record *record, struct detail *ret_detail)
 {
     struct durable durable = log_durable(log);
     struct batch_view batch = {.header = {.kind = BATCH_ORDINARY,
@@ -121,7 +121,8 @@ static enum status event_append(struct log *log, const struct accepted_record *r
                                           .first_rejection_id = durable.last_rejection_id + 1,
                                           .event_count = 1,
                                           .first_time_ns = record->accepted_at_ns,
-                                          .last_time_ns = record->accepted_at_ns}};
+                                          .last_time_ns = record->accepted_at_ns,
+                                          .state_digest = state_digest(state)}};
     struct slice raw = record->event.raw;
     uint8_t *bytes = malloc(RECORD_ACCEPTED_OVERHEAD_BYTES_MAX + raw.size);
     if (bytes == NULL)
@@ -183,8 +184,6 @@ enum status policy_change_make(struct log *log, const char *directory, struct st
         detail_write(ret_detail, "the policy event cannot be made: %s", status_text(status));
     if (status == STATUS_OK)
         status = fill_add(fill, &record, ret_detail);
-    if (status == STATUS_OK)
-        status = event_append(log, &record, ret_detail);
     if (status == STATUS_OK) {
         status = change_apply(state, fill, &record); /* takes the fill over */
         if (status != STATUS_OK)
@@ -192,6 +191,8 @@ enum status policy_change_make(struct log *log, const char *directory, struct st
     } else {
         window_fill_destroy(&fill);
     }
+    if (status == STATUS_OK) /* its header holds the digest of the state behind it */
+        status = event_append(log, state, &record, ret_detail);
     buffer_fini(&event);
     return status;
 }

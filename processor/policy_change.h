@@ -36,7 +36,7 @@ MUST_USE enum status policy_change_fill(const char *directory, const struct dura
                                         struct window_fill **ret_fill, struct detail *ret_detail);
 
 /* Makes `policies` those in force: fills, appends the event to the log, applies it. The log is
- * idle; `now_ns` is not before its last time. */
+ * idle; `now_ns` is not before its last time. After a failure the state may be ahead of the log. */
 MUST_USE enum status policy_change_make(struct log *log, const char *directory, struct state *state,
                                         const struct policy_set *policies, uint64_t now_ns,
                                         struct detail *ret_detail);

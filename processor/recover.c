@@ -21,7 +21,6 @@ struct recovery {
     struct state *state;
     struct genesis genesis;
     char policy_text[POLICY_TEXT_BYTES_MAX];
-    struct hash_seed seed;
     struct returning *returning; /* the batch's sources */
     uint32_t returning_count, returning_capacity;
     uint32_t *returning_of; /* source slot → index into returning, for this batch */
@@ -37,7 +36,6 @@ struct recovery *recovery_new(const char *directory)
     if (recovery == NULL)
         return NULL;
     recovery->directory = directory;
-    hash_seed_random(&recovery->seed);
     return recovery;
 }
 
@@ -81,7 +79,8 @@ static enum status genesis_visit(struct recovery *recovery, const struct batch_v
     enum status status =
         policy_set_parse(recovery->policy_text, "the log's genesis", policies, ret_detail);
     if (status == STATUS_OK) {
-        recovery->state = state_new(policies, &recovery->seed);
+        struct hash_seed seed = state_seed(batch->salt);
+        recovery->state = state_new(policies, &seed);
         if (recovery->state == NULL)
             status = detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
     }
@@ -332,6 +331,24 @@ static enum status rejected_visit(struct recovery *recovery, const struct batch_
     return apply(recovery, ret_detail);
 }
 
+/* The state behind the batch is that of whoever wrote it. */
+static enum status digest_expect(struct recovery *recovery, const struct batch_view *batch,
+                                 struct detail *ret_detail)
+{
+    const struct batch_header *header = &batch->header;
+    uint64_t folded = state_digest(recovery->state);
+    if (header->state_digest == 0 || header->state_digest == folded)
+        return STATUS_OK;
+    return detail_set(ret_detail, STATUS_DIVERGED,
+                      "batch %" PRIu64 " (up to event %" PRIu64 ", rejection %" PRIu64
+                      "): the state's digest was %016" PRIx64
+                      " when it was written, folding the log gives %016" PRIx64
+                      ". This is a bug: please report it, and keep the store",
+                      header->number, header->first_event_id + header->event_count - 1,
+                      header->first_rejection_id + header->rejection_count - 1,
+                      header->state_digest, folded);
+}
+
 static enum status ordinary_visit(struct recovery *recovery, const struct batch_view *batch,
                                   struct detail *ret_detail)
 {
@@ -355,7 +372,7 @@ static enum status ordinary_visit(struct recovery *recovery, const struct batch_
         return impossible(batch, "its records are not those that its header counts", ret_detail);
     if (position.last_time_ns != batch->header.last_time_ns)
         return impossible(batch, "its last time is not that of its records", ret_detail);
-    return STATUS_OK;
+    return digest_expect(recovery, batch, ret_detail);
 }
 
 enum status recovery_visit(void *context, const struct batch_view *batch, struct detail *ret_detail)

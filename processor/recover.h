@@ -1,7 +1,8 @@
 /* recover: folding the log into the state. Applies what was recorded, decides nothing again.
  *
  * The fold is handed each batch by log_open, in order and verified. Afterwards the positions must
- * be those that the batch headers promise, or the log is called damaged.
+ * be those that the batch headers promise, or the log is called damaged; and the state's digest
+ * that of the writer, or the fold is called DIVERGED.
  */
 #ifndef WEIR_PROCESSOR_RECOVER_H
 #define WEIR_PROCESSOR_RECOVER_H

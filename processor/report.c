@@ -59,7 +59,10 @@ void report_stats(const struct service *service, struct buffer *buffer)
 static void durable_write(const struct durable *durable, struct buffer *buffer)
 {
     codec_text(buffer, "durable");
-    codec_map(buffer, 4);
+    char digest[sizeof "0123456789abcdef"];
+    snprintf(digest, sizeof digest, "%016" PRIx64, durable->state_digest);
+    codec_map(buffer, 5);
+    pair_text(buffer, "state_digest", digest);
     pair_uint(buffer, "batch", durable->last_batch);
     pair_uint(buffer, "time", durable->last_time_ns);
     pair_uint(buffer, "segment", durable->segment);

@@ -238,9 +238,12 @@ static enum status threads_run(struct run *run, struct detail *ret_detail)
     bool commit_runs = pthread_create(&commit, NULL, commit_thread, run) == 0;
     bool core_runs = commit_runs && pthread_create(&core, NULL, core_thread, run) == 0;
     if (core_runs) {
-        log_info("ready", "store=%s ingest=%s events=%s control=%s last_event_id=%" PRIu64,
+        log_info("ready",
+                 "store=%s ingest=%s events=%s control=%s last_event_id=%" PRIu64
+                 " state_digest=%016" PRIx64,
                  run->options.store, run->service.endpoints.ingest, run->service.endpoints.events,
-                 run->service.endpoints.control, log_durable(run->service.log).last_event_id);
+                 run->service.endpoints.control, log_durable(run->service.log).last_event_id,
+                 log_durable(run->service.log).state_digest);
         supervise(run);
         pthread_join(core, NULL);
     } else if (commit_runs) {
@@ -327,7 +330,9 @@ int run_main(int argc, char **argv)
     if (status == STATUS_OK)
         status = threads_run(run, &detail);
     if (status == STATUS_OK)
-        log_info("stopped", "last_event_id=%" PRIu64, log_durable(run->service.log).last_event_id);
+        log_info("stopped", "last_event_id=%" PRIu64 " state_digest=%016" PRIx64,
+                 log_durable(run->service.log).last_event_id,
+                 log_durable(run->service.log).state_digest);
     run_end(run);
     free(run);
     return status == STATUS_OK ? EXIT_CODE_DONE : lifecycle_fail(PROGRAM, status, &detail);

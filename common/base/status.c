@@ -42,6 +42,7 @@ enum exit_code status_exit_code(enum status status)
         return EXIT_CODE_TEMPORARY;
     case STATUS_CONFIG:
         return EXIT_CODE_CONFIG;
+    case STATUS_DIVERGED:
     case STATUS_FULL:
     case STATUS_NO_MEMORY:
     case STATUS_NOT_FOUND:

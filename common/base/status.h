@@ -26,6 +26,7 @@
     X(INTERRUPTED, "asked to stop")                                                                \
     X(NO_SPACE, "the disk is full")                                                                \
     X(IO, "input or output failed")                                                                \
+    X(DIVERGED, "two folds of one log differ")                                                     \
     X(DAMAGED, "stored bytes fail their checksum")                                                 \
     X(BAD_INPUT, "bad input data")                                                                 \
     X(CONFIG, "bad configuration")                                                                 \

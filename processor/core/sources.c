@@ -64,7 +64,7 @@ enum status sources_enter(struct sources *sources, struct slice name, uint32_t *
     }
     memcpy(copy, name.data, name.size);
     sources->items[sources->count] =
-        (struct source){.name = copy, .name_size = (uint32_t)name.size};
+        (struct source){.name = copy, .hash = hash, .name_size = (uint32_t)name.size};
     *ret_slot = sources->count++;
     return STATUS_OK;
 }

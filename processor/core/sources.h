@@ -18,6 +18,7 @@ enum { VERDICT_WORDS = VERDICTS_KEPT / 64 };
 
 struct source {
     uint8_t *name; /* name_size bytes */
+    uint64_t hash; /* of the name, keyed */
     uint64_t epoch;
     uint64_t last_sequence;
     uint64_t *refused; /* VERDICT_WORDS words, bit = sequence mod VERDICTS_KEPT; NULL: none yet */

@@ -1,13 +1,37 @@
 #include "processor/core/state.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "processor/core/state_digest.h"
 #include "processor/core/state_struct.h"
 #include "processor/core/window_fill.h"
 
 /* ---- life ---- */
+
+struct hash_seed state_seed(uint64_t salt)
+{
+    uint64_t words[2] = {htole64(digest_mix(salt, 1)), htole64(digest_mix(salt, 2))};
+    struct hash_seed seed;
+    static_assert(sizeof words == sizeof seed.bytes, "a seed is two words");
+    memcpy(seed.bytes, words, sizeof words);
+    return seed;
+}
+
+/* What other policies add to the digest: which, since when, and how full their windows begin. */
+static void digest_policies(struct state *state)
+{
+    const struct policy_set *policies = state->policies;
+    uint64_t text = hash_keyed(&state->seed, policies->text, strlen(policies->text));
+    state->digest_sum += digest_mix(text, state->position.last_time_ns);
+    for (uint32_t i = 0; i < policies->count; i++) {
+        const struct limiter *limiter = &state->limiters[i];
+        state->digest_sum +=
+            digest_mix(text + i, digest_mix(limiter->keys_live, limiter_units(limiter)));
+    }
+}
 
 static struct policy_set *policies_copy(const struct policy_set *policies)
 {
@@ -31,6 +55,7 @@ struct state *state_new(const struct policy_set *policies, const struct hash_see
     for (uint32_t i = 0; i < policies->count; i++)
         limiter_init(&state->limiters[i], &policies->items[i]);
     sources_init(&state->sources, seed);
+    digest_policies(state);
     return state;
 }
 
@@ -51,6 +76,15 @@ void state_destroy(struct state **state)
 struct position state_position(const struct state *state)
 {
     return state->position;
+}
+
+uint64_t state_digest(const struct state *state)
+{
+    const struct position *at = &state->position;
+    uint64_t digest = digest_mix(state->digest_sum, at->last_event_id);
+    digest = digest_mix(digest, at->last_rejection_id);
+    digest = digest_mix(digest, at->last_time_ns);
+    return digest != 0 ? digest : 1; /* 0 stands for "not kept" */
 }
 
 const struct policy_set *state_policies(const struct state *state)
@@ -126,7 +160,9 @@ static enum status hello(struct state *state, const struct decision *decision)
     }
     struct source *source = source_at(state, slot);
     assert(decision->epoch >= source->epoch);
+    state->digest_sum -= digest_of_epoch(source);
     source->epoch = decision->epoch;
+    state->digest_sum += digest_of_epoch(source);
     return STATUS_OK;
 }
 
@@ -141,9 +177,13 @@ static enum status accept(struct state *state, const struct decision *decision)
             limiter_spend(&state->limiters[charge->policy], charge, decision->slots[i]);
         if (status != STATUS_OK)
             return status;
+        state->digest_sum += digest_of_spending(charge, decision->time_ns);
     }
-    if (decision->sequence != 0)
-        source_accept(source_at(state, decision->source), decision->sequence);
+    if (decision->sequence != 0) {
+        struct source *source = source_at(state, decision->source);
+        source_accept(source, decision->sequence);
+        state->digest_sum += source->hash;
+    }
     state->position.last_event_id = decision->event_id;
     return STATUS_OK;
 }
@@ -156,7 +196,17 @@ static enum status refuse(struct state *state, const struct decision *decision)
     }
     if (decision->sequence == 0)
         return STATUS_OK;
-    return source_refuse(source_at(state, decision->source), decision->sequence, decision->count);
+    struct source *source = source_at(state, decision->source);
+    state->digest_sum += digest_of_refusals(source, decision->sequence, decision->count);
+    return source_refuse(source, decision->sequence, decision->count);
+}
+
+static enum status policies_change(struct state *state, const struct decision *decision)
+{
+    enum status status = window_fill_install(decision->fill, state);
+    if (status == STATUS_OK)
+        digest_policies(state);
+    return status;
 }
 
 static enum status change(struct state *state, const struct decision *decision)
@@ -174,7 +224,7 @@ static enum status change(struct state *state, const struct decision *decision)
         state->position.last_rejection_id += decision->count;
         return STATUS_OK;
     case DECISION_POLICY:
-        return window_fill_install(decision->fill, state);
+        return policies_change(state, decision);
     }
     assert(false && "a kind of decision that state_apply does not know");
     return STATUS_INVALID;

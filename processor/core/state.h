@@ -46,11 +46,18 @@ struct source_info {
 
 enum verdict { VERDICT_ACCEPTED, VERDICT_REFUSED, VERDICT_FORGOTTEN };
 
-/* Copies the policies. NULL when out of memory. */
+/* Copies the policies. NULL when out of memory. The seed is that of the log (state_seed), so that
+ * all who fold it get the same digest. */
 struct state *state_new(const struct policy_set *policies, const struct hash_seed *seed);
 void state_destroy(struct state **state);
 
+/* The seed that goes with a log's salt, which is secret as well. */
+struct hash_seed state_seed(uint64_t salt);
+
 struct position state_position(const struct state *state);
+/* Sums up the state at its position, kept along with it: equal for all who folded the same log to
+ * the same batch, whatever they did in between. Never 0. */
+uint64_t state_digest(const struct state *state);
 const struct policy_set *state_policies(const struct state *state);
 /* The slot of a source, or SOURCE_NONE. Slots are stable for the life of the state. */
 uint32_t state_find_source(const struct state *state, struct slice name);

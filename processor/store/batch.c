@@ -23,7 +23,8 @@ enum {
     AT_PART_BYTES = 80,
     AT_PAYLOAD_CRC = 92,
     AT_SEGMENT_BYTES = 96,
-    AT_RESERVED = 104,
+    AT_STATE_DIGEST = 104, /* since version 2; zero before */
+    AT_RESERVED = 112,
     AT_HEADER_CRC = 124,
 };
 
@@ -103,6 +104,7 @@ void batch_chain_advance(struct batch_chain *chain, const struct batch_disk *bat
     chain->next_rejection_id = header->first_rejection_id + header->rejection_count;
     chain->last_time_ns = header->last_time_ns;
     chain->write_first = batch->seal.write_first;
+    chain->state_digest = header->state_digest;
     chain->last_crc = batch->seal.header_crc;
 }
 
@@ -178,6 +180,7 @@ static void put_header(uint8_t *bytes, const struct batch_disk *disk)
         put_le(bytes + AT_PART_BYTES + 4 * i, disk->part_bytes[i], 4);
     put_le(bytes + AT_PAYLOAD_CRC, seal->payload_crc, 4);
     put_le(bytes + AT_SEGMENT_BYTES, seal->segment_bytes, 8);
+    put_le(bytes + AT_STATE_DIGEST, header->state_digest, 8);
 }
 
 void batch_encode(const struct batch_view *batch, const struct batch_seal *seal,
@@ -208,6 +211,7 @@ static void get_header(const uint8_t *bytes, struct batch_disk *ret_disk)
                 .rejection_count = get_le32(bytes + AT_REJECTION_COUNT),
                 .first_time_ns = get_le(bytes + AT_FIRST_TIME, 8),
                 .last_time_ns = get_le(bytes + AT_LAST_TIME, 8),
+                .state_digest = get_le(bytes + AT_STATE_DIGEST, 8),
             },
         .seal =
             {
@@ -233,17 +237,18 @@ enum status batch_decode(const uint8_t bytes[BATCH_HEADER_BYTES], struct batch_d
     if (crc32c(0, bytes, AT_HEADER_CRC) != get_le32(bytes + AT_HEADER_CRC))
         return detail_set(ret_detail, STATUS_DAMAGED, "the batch's header fails its checksum");
     const uint64_t version = get_le(bytes + AT_VERSION, 2);
-    if (version != BATCH_FORMAT_VERSION)
+    if (version < BATCH_FORMAT_OLDEST || version > BATCH_FORMAT_VERSION)
         return detail_set(ret_detail, STATUS_DAMAGED,
-                          "log format %" PRIu64 ", this program reads %d", version,
-                          (int)BATCH_FORMAT_VERSION);
+                          "log format %" PRIu64 ", this program reads %d to %d", version,
+                          (int)BATCH_FORMAT_OLDEST, (int)BATCH_FORMAT_VERSION);
     struct batch_disk disk;
     get_header(bytes, &disk);
     const uint64_t sizes[BATCH_PARTS] = {disk.part_bytes[0], disk.part_bytes[1],
                                          disk.part_bytes[2]};
     if (check_extent(&disk.header, sizes, ret_detail) != STATUS_OK)
         return STATUS_DAMAGED;
-    if (!bytes_are_zero(bytes + AT_RESERVED, AT_HEADER_CRC - AT_RESERVED))
+    if (!bytes_are_zero(bytes + AT_RESERVED, AT_HEADER_CRC - AT_RESERVED) ||
+        (version < 2 && disk.header.state_digest != 0))
         return detail_set(ret_detail, STATUS_DAMAGED, "the header's reserved bytes are not zero");
     *ret_disk = disk;
     return STATUS_OK;
@@ -277,6 +282,7 @@ enum status batch_open(const struct batch_disk *batch, struct slice bytes,
     const uint32_t *parts = batch->part_bytes;
     *ret_view = (struct batch_view){
         .header = batch->header,
+        .salt = batch->seal.salt,
         .sources = {at, parts[0]},
         .accepted = {at + parts[0], parts[1]},
         .rejected = {at + parts[0] + parts[1], parts[2]},

@@ -11,7 +11,12 @@
 
 #include "processor/store/log.h"
 
-enum { BATCH_ALIGNMENT_BYTES = 8, BATCH_FORMAT_VERSION = 1, BATCH_PARTS = 3 };
+enum {
+    BATCH_ALIGNMENT_BYTES = 8,
+    BATCH_FORMAT_VERSION = 2, /* written */
+    BATCH_FORMAT_OLDEST = 1,  /* read */
+    BATCH_PARTS = 3,
+};
 
 /* What a header says besides struct batch_header. */
 struct batch_seal {
@@ -37,8 +42,9 @@ struct batch_chain {
     uint64_t next_rejection_id;
     uint64_t last_time_ns;
     uint64_t salt;
-    uint64_t write_first; /* of the last batch */
-    uint32_t last_crc;    /* header CRC of the last batch */
+    uint64_t write_first;  /* of the last batch */
+    uint64_t state_digest; /* behind the last batch */
+    uint32_t last_crc;     /* header CRC of the last batch */
 };
 
 /* The chain before the genesis. */

@@ -60,6 +60,7 @@ static void publish_durable(struct log *log)
         .last_time_ns = log->chain.last_time_ns,
         .segment = log->segment,
         .offset = log->offset,
+        .state_digest = log->chain.state_digest,
     };
     (void)pthread_mutex_unlock(&published->mutex);
     publish_room(log);

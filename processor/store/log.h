@@ -38,6 +38,7 @@ struct batch_header {
     uint32_t rejection_count;
     uint64_t first_time_ns;
     uint64_t last_time_ns;
+    uint64_t state_digest; /* of the state behind the batch; 0: not kept */
 };
 
 /* A batch in memory: the parts lie one after another on disk in this order. For the genesis,
@@ -50,6 +51,7 @@ struct batch_view {
     struct slice rejected; /* rejection records one after another */
     uint64_t segment;      /* on reading: the segment it lies in, and where it ends there */
     uint64_t end_offset;   /* bytes */
+    uint64_t salt;         /* on reading: the log's, secret (state_seed) */
 };
 
 struct log_options {
@@ -100,8 +102,9 @@ struct durable {
     uint64_t last_event_id;
     uint64_t last_rejection_id;
     uint64_t last_time_ns;
-    uint64_t segment; /* first batch number of the segment that holds the end */
-    uint64_t offset;  /* in that segment: first byte behind the last durable batch */
+    uint64_t segment;      /* first batch number of the segment that holds the end */
+    uint64_t offset;       /* in that segment: first byte behind the last durable batch */
+    uint64_t state_digest; /* of the state there; 0: not kept */
 };
 struct durable log_durable(const struct log *log);
 

@@ -68,6 +68,7 @@ static void take_batch(struct scan *scan, const struct batch_disk *disk)
         .last_time_ns = scan->chain.last_time_ns,
         .segment = scan->number,
         .offset = scan->offset,
+        .state_digest = scan->chain.state_digest,
     };
 }
 

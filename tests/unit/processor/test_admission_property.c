@@ -705,9 +705,8 @@ static void start_schedule(struct run *run)
         model->lists[p].filled = model->lists[p].count = 0;
     }
     struct policy_set *policies = policy_set_of(model);
-    struct hash_seed other_seed = {.bytes = {9}};
     run->live = state_new(policies, &support_seed);
-    run->folded = state_new(policies, &other_seed);
+    run->folded = state_new(policies, &support_seed);
     free(policies);
     run->now_ns = rng_below(&run->rng, 100);
     for (unsigned i = 0; i < 3; i++) {

@@ -9,6 +9,30 @@
 
 /* docs/log-format.md, "An example": these bytes never change. */
 static const uint8_t golden[BATCH_HEADER_BYTES] = {
+    0x89, 'W',  'E',  'I',  'R',  '\r', '\n', 0x1a,             /* magic */
+    2,    0,    2,    0,                                        /* format, kind */
+    0x44, 0x33, 0x22, 0x11,                                     /* CRC of the batch before */
+    8,    7,    6,    5,    4,    3,    2,    1,                /* salt */
+    9,    0,    0,    0,    0,    0,    0,    0,                /* number */
+    8,    0,    0,    0,    0,    0,    0,    0,                /* first batch of the write */
+    0xe9, 3,    0,    0,    0,    0,    0,    0,                /* first event id 1001 */
+    51,   0,    0,    0,    0,    0,    0,    0,                /* first rejection id */
+    0x15, 0xcd, 0x5b, 0x07, 0,    0,    0,    0,                /* first time 123456789 */
+    0x16, 0xcd, 0x5b, 0x07, 0,    0,    0,    0,                /* last time 123456790 */
+    2,    0,    0,    0,                                        /* events */
+    1,    0,    0,    0,                                        /* rejections */
+    3,    0,    0,    0,                                        /* bytes of sources */
+    4,    0,    0,    0,                                        /* bytes of accepted */
+    2,    0,    0,    0,                                        /* bytes of rejected */
+    0xfc, 0x99, 0xdc, 0x2d,                                     /* payload CRC */
+    0,    0,    0,    4,    0,    0,    0,    0,                /* segment of 64 MiB */
+    0xf7, 0xe6, 0xd5, 0xc4, 0xb3, 0xa2, 0x91, 0x80,             /* digest of the state */
+    0,    0,    0,    0,    0,    0,    0,    0,    0, 0, 0, 0, /* reserved */
+    0x15, 0xb4, 0xb3, 0xca,                                     /* header CRC */
+};
+
+/* Version 1, as the first logs have it: these bytes never change. */
+static const uint8_t golden_1[BATCH_HEADER_BYTES] = {
     0x89, 'W',  'E',  'I',  'R', '\r', '\n', 0x1a, /* magic */
     1,    0,    2,    0,                           /* format, kind */
     0x44, 0x33, 0x22, 0x11,                        /* CRC of the batch before */
@@ -39,7 +63,8 @@ static const struct batch_view view = {
                .event_count = 2,
                .rejection_count = 1,
                .first_time_ns = 123456789,
-               .last_time_ns = 123456790},
+               .last_time_ns = 123456790,
+               .state_digest = 0x8091a2b3c4d5e6f7},
     .sources = {(const uint8_t *)"abc", 3},
     .accepted = {(const uint8_t *)"defg", 4},
     .rejected = {(const uint8_t *)"hi", 2},
@@ -98,6 +123,27 @@ static void gives_back_what_was_written(void **state)
     assert_true(slice_equal_text(back.rejected, "hi"));
     assert_int_equal(back.header.first_event_id, 1001);
     assert_int_equal(back.header.rejection_count, 1);
+    assert_true(back.header.state_digest == 0x8091a2b3c4d5e6f7);
+    assert_true(back.salt == seal.salt);
+}
+
+static void version_1_is_read_for_ever(void **state)
+{
+    (void)state;
+    uint8_t bytes[WHOLE_BYTES] = {0};
+    struct batch_disk disk;
+    struct batch_view back;
+    struct detail detail;
+    const struct batch_chain chain = chain_before();
+    memcpy(bytes, golden_1, sizeof golden_1);
+    memcpy(bytes + sizeof golden_1, "abcdefghi", 9);
+    assert_int_equal(batch_decode(bytes, &disk, &detail), STATUS_OK);
+    assert_int_equal(batch_follows(&disk, &chain, &detail), STATUS_OK);
+    assert_int_equal(batch_open(&disk, (struct slice){bytes, WHOLE_BYTES}, &back, &detail),
+                     STATUS_OK);
+    assert_true(slice_equal_text(back.accepted, "defg"));
+    assert_int_equal(back.header.first_event_id, 1001);
+    assert_int_equal(back.header.state_digest, 0); /* not kept */
 }
 
 static void every_flipped_bit_is_seen(void **state)
@@ -143,7 +189,9 @@ static void a_good_checksum_over_wrong_fields_is_not_enough(void **state)
         uint64_t value;
         size_t size;
     } forged[] = {
-        {8, 2, 2},           /* format version */
+        {8, 0, 2},           /* format version */
+        {8, 3, 2},           /* format version */
+        {8, 1, 2},           /* version 1 has no digest */
         {10, 3, 2},          /* kind: unknown */
         {10, 1, 2},          /* kind: a second genesis */
         {12, 1, 4},          /* another batch before */
@@ -164,7 +212,7 @@ static void a_good_checksum_over_wrong_fields_is_not_enough(void **state)
         {76, 0, 4},          /* bytes without rejections */
         {80, UINT32_MAX, 4}, /* sizes beyond a batch */
         {84, 2097152, 4},    /* likewise */
-        {104, 1, 1},         /* reserved */
+        {112, 1, 1},         /* reserved */
         {123, 1, 1},         /* reserved */
     };
     assert_int_equal(decode_forged(24, 9, 8), STATUS_OK); /* the forger's work is otherwise good */
@@ -201,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_these_bytes),
         cmocka_unit_test(gives_back_what_was_written),
+        cmocka_unit_test(version_1_is_read_for_ever),
         cmocka_unit_test(every_flipped_bit_is_seen),
         cmocka_unit_test(a_good_checksum_over_wrong_fields_is_not_enough),
         cmocka_unit_test(zeros_are_the_end),

@@ -271,6 +271,15 @@ static void a_last_time_that_no_record_has_is_damage(void **test_state)
     assert_int_equal(visit(f), STATUS_DAMAGED);
 }
 
+static void a_state_that_is_not_the_writers_is_reported_as_a_bug(void **test_state)
+{
+    struct forgery *f = *test_state;
+    add_source(f, 4, NULL, 0);
+    add_event(f, "s", 4);
+    f->header.state_digest = 0x123456789;
+    assert_int_equal(visit(f), STATUS_DIVERGED);
+}
+
 static void a_batch_that_adds_up_is_folded(void **test_state)
 {
     struct forgery *f = *test_state;
@@ -313,6 +322,7 @@ int main(void)
         with_forgery(a_time_that_goes_back_within_a_batch_is_damage),
         with_forgery(a_time_behind_the_last_of_its_batch_is_damage),
         with_forgery(a_last_time_that_no_record_has_is_damage),
+        with_forgery(a_state_that_is_not_the_writers_is_reported_as_a_bug),
         with_forgery(a_batch_that_adds_up_is_folded),
     };
     return cmocka_run_group_tests_name("recover", tests, shell_group_set_up, shell_group_tear_down);
