@@ -10,12 +10,13 @@
 
 enum { SCRATCH_BYTES_MAX = 64 * 1024 * 1024 }; /* more than a row can have */
 
-static enum status prepare_savepoints(struct sql_engine *engine, struct detail *ret_detail)
+static enum status prepare_instructions(struct sql_engine *engine, struct detail *ret_detail)
 {
     struct {
         const char *sql;
         struct sqlite3_stmt **statement;
-    } all[] = {{"SAVEPOINT weir_event", &engine->savepoint},
+    } all[] = {{"BEGIN IMMEDIATE", &engine->begin},
+               {"SAVEPOINT weir_event", &engine->savepoint},
                {"RELEASE weir_event", &engine->release},
                {"ROLLBACK TO weir_event", &engine->undo}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -45,7 +46,7 @@ enum status sql_engine_new(struct sqlite3 *sqlite, struct sql_engine **ret_engin
         status =
             detail_set(ret_detail, STATUS_NO_MEMORY, "views in SQL: %s", sqlite3_errmsg(sqlite));
     if (status == STATUS_OK)
-        status = prepare_savepoints(engine, ret_detail);
+        status = prepare_instructions(engine, ret_detail);
     if (status == STATUS_OK)
         *ret_engine = engine;
     else
@@ -58,6 +59,7 @@ void sql_engine_destroy(struct sql_engine **engine)
     struct sql_engine *old = *engine;
     if (old == NULL)
         return;
+    sqlite3_finalize(old->begin);
     sqlite3_finalize(old->savepoint);
     sqlite3_finalize(old->release);
     sqlite3_finalize(old->undo);
@@ -99,6 +101,15 @@ int sql_engine_run(struct sql_engine *engine, struct sqlite3_stmt *statement)
     if (code == SQLITE_DONE || code == SQLITE_ROW)
         return sqlite3_reset(statement);
     (void)sqlite3_reset(statement); /* repeats the failure; the message stays */
+    return code;
+}
+
+int sql_engine_instruct(struct sql_engine *engine, struct sqlite3_stmt *instruction)
+{
+    enum sql_phase phase = engine->phase;
+    engine->phase = SQL_PHASE_OWNER;
+    int code = sql_engine_run(engine, instruction);
+    engine->phase = phase;
     return code;
 }
 

@@ -40,7 +40,7 @@ struct sql_engine {
     bool hook_failed;                     /* a change of a row was not counted */
     int owner_value_bytes_max;            /* the connection's limit outside */
     struct detail denied;                 /* what the authorizer said last; "": nothing */
-    struct sqlite3_stmt *savepoint, *release, *undo;
+    struct sqlite3_stmt *begin, *savepoint, *release, *undo; /* our own instructions */
     struct buffer scratch;
 };
 
@@ -55,6 +55,8 @@ void sql_engine_leave(struct sql_engine *engine);
 
 /* Runs a prepared statement that gives no rows, and makes it ready again: an SQLite code. */
 int sql_engine_run(struct sql_engine *engine, struct sqlite3_stmt *statement);
+/* The same for one of our own instructions, whoever's turn it is. */
+int sql_engine_instruct(struct sql_engine *engine, struct sqlite3_stmt *instruction);
 /* What went wrong last, for people; valid until the next call. */
 const char *sql_engine_error(const struct sql_engine *engine, int code);
 

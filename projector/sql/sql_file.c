@@ -218,7 +218,7 @@ static enum status read_create(struct reading *reading)
         status = read_table_name(reading);
     if (status != STATUS_OK)
         return status;
-    struct sql_statement rest;
+    struct sql_statement rest = {.line = 0};
     status = finish_statement(reading, &rest);
     if (status != STATUS_OK)
         return status;

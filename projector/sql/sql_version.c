@@ -57,13 +57,18 @@ static enum status status_of(int code)
     }
 }
 
-static enum status database_failed(const struct sql_version *version, int code,
-                                   struct detail *ret_detail)
+static enum status view_failed(const struct sql_engine *engine, const char *view, int code,
+                               struct detail *ret_detail)
 {
     enum status status = status_of(code);
     return detail_set(ret_detail, status == STATUS_INVALID ? STATUS_IO : status,
-                      "view %s in the database: %s", version->file->view,
-                      sqlite3_errmsg(version->engine->sqlite));
+                      "view %s in the database: %s", view, sqlite3_errmsg(engine->sqlite));
+}
+
+static enum status database_failed(const struct sql_version *version, int code,
+                                   struct detail *ret_detail)
+{
+    return view_failed(version->engine, version->file->view, code, ret_detail);
 }
 
 /* A statement that cannot be used, with the line that SQLite points at. */
@@ -85,18 +90,19 @@ static enum status unusable(const struct sql_version *version,
 /* --- making --- */
 
 /* Runs an instruction of our own. */
-static enum status instruct(const struct sql_version *version, const char *sql,
+static enum status instruct(const struct sql_engine *engine, const char *view, const char *sql,
                             struct detail *ret_detail)
 {
-    int code = sqlite3_exec(version->engine->sqlite, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? STATUS_OK : database_failed(version, code, ret_detail);
+    int code = sqlite3_exec(engine->sqlite, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? STATUS_OK : view_failed(engine, view, code, ret_detail);
 }
 
-static enum status begin(const struct sql_version *version, struct detail *ret_detail)
+static enum status begin(struct sql_engine *engine, const char *view, struct detail *ret_detail)
 {
-    if (sqlite3_get_autocommit(version->engine->sqlite) == 0)
+    if (sqlite3_get_autocommit(engine->sqlite) == 0)
         return STATUS_OK;
-    return instruct(version, "BEGIN IMMEDIATE", ret_detail);
+    int code = sql_engine_instruct(engine, engine->begin);
+    return code == SQLITE_OK ? STATUS_OK : view_failed(engine, view, code, ret_detail);
 }
 
 static enum status prepare(const struct sql_version *version, const struct sql_statement *statement,
@@ -140,7 +146,7 @@ static enum status create_table(const struct sql_version *version, uint32_t tabl
 
 static enum status create_tables(struct sql_version *version, struct detail *ret_detail)
 {
-    enum status status = begin(version, ret_detail);
+    enum status status = STATUS_OK;
     sql_engine_enter(version->engine, version, SQL_PHASE_CREATE);
     for (uint32_t i = 0; i < version->file->table_count && status == STATUS_OK; i++)
         status = create_table(version, i, ret_detail);
@@ -315,20 +321,22 @@ static enum status look_at_tables(struct sql_version *version, struct detail *re
 static enum status build(struct sql_version *version, struct detail *ret_detail)
 {
     struct sql_engine *engine = version->engine;
-    enum status status = begin(version, ret_detail);
-    if (status == STATUS_OK && sql_engine_run(engine, engine->savepoint) != SQLITE_OK)
+    enum status status = begin(engine, version->file->view, ret_detail);
+    if (status == STATUS_OK && sql_engine_instruct(engine, engine->savepoint) != SQLITE_OK)
         status = database_failed(version, sqlite3_errcode(engine->sqlite), ret_detail);
     if (status != STATUS_OK)
         return status;
-    status = create_tables(version, ret_detail);
+    status = sql_version_drop_tables(engine, version->file->view, version->suffix, ret_detail);
+    if (status == STATUS_OK)
+        status = create_tables(version, ret_detail);
     if (status == STATUS_OK)
         status = look_at_tables(version, ret_detail);
     if (status == STATUS_OK)
         status = prepare_changes(version, ret_detail);
     if (status != STATUS_OK && sqlite3_get_autocommit(engine->sqlite) == 0)
-        (void)sql_engine_run(engine, engine->undo);
+        (void)sql_engine_instruct(engine, engine->undo);
     if (sqlite3_get_autocommit(engine->sqlite) == 0)
-        (void)sql_engine_run(engine, engine->release);
+        (void)sql_engine_instruct(engine, engine->release);
     return status;
 }
 
@@ -397,30 +405,67 @@ void sql_version_restore(struct sql_version *version, const struct sql_progress 
     version->progress = *progress;
 }
 
-/* `format` has the table's name once, or as it is now and as it shall be. */
-static enum status for_each_table(struct sql_version *version, const char *verb, bool rename,
-                                  struct detail *ret_detail)
+/* The next table to drop; its name goes to `ret_name`. END: there is none. */
+static enum status table_to_drop(const struct sql_engine *engine, const char *view,
+                                 const char *suffix, char ret_name[TABLE_NAME_BYTES],
+                                 struct detail *ret_detail)
 {
-    enum status status = begin(version, ret_detail);
-    finalize_all(version);
-    for (uint32_t i = 0; i < version->file->table_count && status == STATUS_OK; i++) {
+    struct sqlite3_stmt *names = NULL;
+    enum status status = STATUS_END;
+    int code = sqlite3_prepare_v2(engine->sqlite,
+                                  "SELECT name FROM sqlite_master WHERE type = 'table'"
+                                  " AND (name = ?1 || ?2 OR name GLOB ?1 || '__*' || ?2)"
+                                  " AND (?2 <> '' OR instr (name, '~') = 0)",
+                                  -1, &names, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(names, 1, view, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(names, 2, suffix, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(names);
+    if (code == SQLITE_ROW) {
+        const unsigned char *name = sqlite3_column_text(names, 0);
+        snprintf(ret_name, TABLE_NAME_BYTES, "%s", name != NULL ? (const char *)name : "");
+        status = STATUS_OK;
+    } else if (code != SQLITE_DONE) {
+        status = view_failed(engine, view, code, ret_detail);
+    }
+    sqlite3_finalize(names);
+    return status;
+}
+
+enum status sql_version_drop_tables(struct sql_engine *engine, const char *view, const char *suffix,
+                                    struct detail *ret_detail)
+{
+    char name[TABLE_NAME_BYTES] = "", sql[INSTRUCTION_BYTES];
+    enum status status = begin(engine, view, ret_detail);
+    while (status == STATUS_OK) {
+        status = table_to_drop(engine, view, suffix, name, ret_detail);
+        if (status != STATUS_OK)
+            break;
+        snprintf(sql, sizeof sql, "DROP TABLE \"%s\"", name);
+        status = instruct(engine, view, sql, ret_detail);
+    }
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+static enum status rename_tables(const struct sql_version *version, struct detail *ret_detail)
+{
+    const struct sql_file *file = version->file;
+    enum status status = begin(version->engine, file->view, ret_detail);
+    for (uint32_t i = 0; i < file->table_count && status == STATUS_OK; i++) {
         char sql[INSTRUCTION_BYTES];
-        const char *table = version->file->tables[i];
-        snprintf(sql, sizeof sql, "%s \"%s%s\"%s%s%s", verb, table, version->suffix,
-                 rename ? " RENAME TO \"" : "", rename ? table : "", rename ? "\"" : "");
-        status = instruct(version, sql, ret_detail);
+        snprintf(sql, sizeof sql, "ALTER TABLE \"%s%s\" RENAME TO \"%s\"", file->tables[i],
+                 version->suffix, file->tables[i]);
+        status = instruct(version->engine, file->view, sql, ret_detail);
     }
     return status;
 }
 
-enum status sql_version_drop(struct sql_version *version, struct detail *ret_detail)
-{
-    return for_each_table(version, "DROP TABLE IF EXISTS", false, ret_detail);
-}
-
 enum status sql_version_promote(struct sql_version *version, struct detail *ret_detail)
 {
-    enum status status = for_each_table(version, "ALTER TABLE", true, ret_detail);
+    finalize_all(version);
+    enum status status = rename_tables(version, ret_detail);
     if (status != STATUS_OK)
         return status;
     version->suffix[0] = '\0';
@@ -586,15 +631,15 @@ static enum status run_event(const struct turn *turn)
     struct sql_engine *engine = turn->version->engine;
     if (turn->statement_count == 1)
         return run_sections(turn);
-    int code = sql_engine_run(engine, engine->savepoint);
+    int code = sql_engine_instruct(engine, engine->savepoint);
     if (code != SQLITE_OK)
         return failed(turn, 1, code);
     enum status status = run_sections(turn);
     if (sqlite3_get_autocommit(engine->sqlite) != 0)
         return status; /* the transaction is gone */
     if (status != STATUS_OK)
-        (void)sql_engine_run(engine, engine->undo);
-    code = sql_engine_run(engine, engine->release);
+        (void)sql_engine_instruct(engine, engine->undo);
+    code = sql_engine_instruct(engine, engine->release);
     return status == STATUS_OK && code != SQLITE_OK ? failed(turn, 1, code) : status;
 }
 
@@ -628,7 +673,7 @@ static enum status apply_heard(struct turn *turn)
     turn->before = version->progress;
     version->engine->record = turn->record;
     version->engine->hook_failed = false;
-    enum status status = begin(version, turn->detail);
+    enum status status = begin(version->engine, version->file->view, turn->detail);
     if (status == STATUS_OK)
         status = run_event(turn);
     if (status == STATUS_OK)

@@ -55,8 +55,10 @@ MUST_USE enum status sql_version_apply(struct sql_version *version,
 /* Counts all rows again. DAMAGED: they are not what the progress says. */
 MUST_USE enum status sql_version_check(struct sql_version *version, struct detail *ret_detail);
 
-/* Drops its tables, inside the transaction. */
-MUST_USE enum status sql_version_drop(struct sql_version *version, struct detail *ret_detail);
+/* Drops all tables of a view that carry this suffix, inside the transaction; no version may be at
+ * work on them. */
+MUST_USE enum status sql_version_drop_tables(struct sql_engine *engine, const char *view,
+                                             const char *suffix, struct detail *ret_detail);
 /* Renames its tables to have no suffix, inside the transaction, and goes on with them. */
 MUST_USE enum status sql_version_promote(struct sql_version *version, struct detail *ret_detail);
 /* After the transaction was lost: stands at `progress` again, which was committed. */
@@ -69,7 +71,7 @@ MUST_USE enum status sql_version_write_rows(struct sql_version *version, uint32_
 
 /* For sql_guard.c and sql_engine.c. */
 bool sql_version_has_table(const struct sql_version *version, const char *table);
-void sql_version_before_change(void *engine, struct sqlite3 *sqlite, int operation,
+void sql_version_before_change(void *owner, struct sqlite3 *sqlite, int operation,
                                const char *schema, const char *table, long long old_rowid,
                                long long new_rowid);
 

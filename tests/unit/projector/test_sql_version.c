@@ -483,8 +483,8 @@ static void another_version_is_made_beside_and_takes_the_place(void **unused)
     f.version = old;
     assert_string_equal(sql_rows(&f), "[{\"account\":\"a\",\"balance\":0}]");
 
-    assert_int_equal(sql_version_drop(f.version, &f.detail), STATUS_OK);
     sql_version_destroy(&f.version);
+    assert_int_equal(sql_version_drop_tables(f.engine, "v", "", &f.detail), STATUS_OK);
     f.version = next;
     if (sql_version_promote(f.version, &f.detail) != STATUS_OK)
         fail_msg("%s", f.detail.text);
