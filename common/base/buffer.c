@@ -71,21 +71,6 @@ struct slice buffer_slice(const struct buffer *buffer)
     return (struct slice){buffer->data, buffer->size};
 }
 
-struct slice slice_of_text(const char *text)
-{
-    return (struct slice){(const uint8_t *)text, strlen(text)};
-}
-
-bool slice_equal(struct slice a, struct slice b)
-{
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
-bool slice_equal_text(struct slice a, const char *text)
-{
-    return slice_equal(a, slice_of_text(text));
-}
-
 int slice_compare(struct slice a, struct slice b)
 {
     size_t common = a.size < b.size ? a.size : b.size;

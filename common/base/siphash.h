@@ -46,13 +46,18 @@ static inline uint64_t siphash_word(const uint8_t *bytes)
     return le64toh(word);
 }
 
-/* The last 0 to 7 bytes, and the size in the highest byte. */
+/* The `left` (0 to 7) bytes at `bytes`, the last of `size`, and the size in the highest byte. Where
+ * there are eight bytes to read back from the end, one load and a shift: a copy of so many bytes as
+ * happen to be left is a call. */
 static inline uint64_t siphash_tail(const uint8_t *bytes, size_t left, size_t size)
 {
     uint64_t word = 0;
-    if (left > 0)
-        memcpy(&word, bytes, left);
-    return le64toh(word) | (uint64_t)size << 56;
+    if (left > 0 && size >= sizeof word)
+        word = siphash_word(bytes + left - sizeof word) >> (8 * (sizeof word - left));
+    else
+        for (size_t i = 0; i < left; i++)
+            word |= (uint64_t)bytes[i] << (8 * i);
+    return word | (uint64_t)size << 56;
 }
 
 /* `key` has 16 bytes. */

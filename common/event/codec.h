@@ -79,8 +79,7 @@ static inline uint8_t *codec_put_uint(uint8_t *at, uint64_t value)
 
 static inline uint8_t *codec_put_bytes(uint8_t *at, struct slice bytes)
 {
-    if (bytes.size > 0)
-        memcpy(at, bytes.data, bytes.size);
+    copy_short(at, bytes.data, bytes.size);
     return at + bytes.size;
 }
 

@@ -52,7 +52,7 @@ static const char *const elements[] = {
     "schema_version: not an integer from 1 to 65535",
 };
 
-static enum status count_read(struct mp_reader *reader, uint32_t *ret_count)
+static inline enum status count_read(struct mp_reader *reader, uint32_t *ret_count)
 {
     const uint8_t *start = reader->at;
     enum status status = mp_read_array(reader, ret_count);
@@ -62,8 +62,8 @@ static enum status count_read(struct mp_reader *reader, uint32_t *ret_count)
     return STATUS_INVALID;
 }
 
-static enum status uint_read_within(struct mp_reader *reader, uint64_t min, uint64_t max,
-                                    uint64_t *ret_value)
+static inline enum status uint_read_within(struct mp_reader *reader, uint64_t min, uint64_t max,
+                                           uint64_t *ret_value)
 {
     const uint8_t *start = reader->at;
     enum status status = mp_read_uint(reader, ret_value);
@@ -75,8 +75,8 @@ static enum status uint_read_within(struct mp_reader *reader, uint64_t min, uint
 
 /* Reads the elements before `data`; ret_count is the number of elements of the whole event. On
  * failure the cursor stands at the element that failed and the detail names it. */
-static enum status envelope_read(struct mp_reader *reader, struct event *ret_event,
-                                 uint32_t *ret_count, struct detail *ret_detail)
+static inline enum status envelope_read(struct mp_reader *reader, struct event *ret_event,
+                                        uint32_t *ret_count, struct detail *ret_detail)
 {
     const uint8_t *origin = reader->at;
     uint64_t schema_version = 0;
@@ -166,19 +166,28 @@ enum status event_read(struct mp_reader *reader, struct event *ret_event, struct
     return raw.size > EVENT_BYTES_MAX ? too_large(raw, ret_detail) : STATUS_INVALID;
 }
 
+/* mp_read_raw that gets a copy of the cursor, so that the caller's stays in registers. */
+static inline enum status item_read(struct mp_reader *reader, struct slice *ret_item)
+{
+    struct mp_reader copy = *reader;
+    enum status status = mp_read_raw(&copy, ret_item);
+    *reader = copy;
+    return status;
+}
+
 enum status event_read_stored(struct mp_reader *reader, struct event *ret_event)
 {
-    const uint8_t *start = reader->at;
+    struct mp_reader at = *reader;
     uint32_t count = 0;
-    enum status status = envelope_read(reader, ret_event, &count, NULL);
+    enum status status = envelope_read(&at, ret_event, &count, NULL);
     if (status == STATUS_OK)
-        status = mp_read_raw(reader, &ret_event->data);
-    ret_event->attributes = (struct slice){reader->at, 0};
+        status = item_read(&at, &ret_event->data);
+    ret_event->attributes = (struct slice){at.at, 0};
     if (status == STATUS_OK && count == 6)
-        status = mp_read_raw(reader, &ret_event->attributes);
-    ret_event->raw = bytes_since(start, reader);
-    if (status != STATUS_OK)
-        reader->at = start;
+        status = item_read(&at, &ret_event->attributes);
+    ret_event->raw = bytes_since(reader->at, &at);
+    if (status == STATUS_OK)
+        *reader = at;
     return status;
 }
 

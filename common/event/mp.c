@@ -159,23 +159,8 @@ static uint64_t integer_bits(const uint8_t *at, struct mp_head head)
     return bits;
 }
 
-/* A uint 8 to 64 with at least eight bytes behind its first; most times are one. */
-static bool read_uint_fast(struct mp_reader *reader, uint64_t *ret_value)
-{
-    uint64_t word;
-    if (reader->end - reader->at <= (ptrdiff_t)sizeof word || (*reader->at & 0xfc) != 0xcc)
-        return false;
-    unsigned bytes = 1u << (*reader->at & 3);
-    memcpy(&word, reader->at + 1, sizeof word);
-    *ret_value = be64toh(word) >> (8 * (sizeof word - bytes));
-    reader->at += 1 + bytes;
-    return true;
-}
-
 enum status mp_read_uint_any(struct mp_reader *reader, uint64_t *ret_value)
 {
-    if (read_uint_fast(reader, ret_value))
-        return STATUS_OK;
     struct mp_head head;
     enum status status = expect(reader, MP_UINT, &head);
     if (status != STATUS_OK)

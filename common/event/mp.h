@@ -11,6 +11,7 @@
 #ifndef WEIR_COMMON_EVENT_MP_H
 #define WEIR_COMMON_EVENT_MP_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -90,50 +91,77 @@ MUST_USE enum status mp_check_attributes(struct mp_reader *reader, const uint8_t
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 static inline bool utf8_valid(struct slice text);
 
-/* The four readers that run for every event take the one-byte formats here and leave the others to
- * the general readers, which must not be called directly. */
+/* The readers that run for every event take the usual formats here and leave the others to the
+ * general readers, which must not be called directly. */
 MUST_USE enum status mp_read_uint_any(struct mp_reader *reader, uint64_t *ret_value);
 MUST_USE enum status mp_read_text_any(struct mp_reader *reader, struct slice *ret_text);
 MUST_USE enum status mp_read_array_any(struct mp_reader *reader, uint32_t *ret_count);
 MUST_USE enum status mp_read_map_any(struct mp_reader *reader, uint32_t *ret_pairs);
 
+/* They hand a copy of the cursor to those, so that its address does not leave the caller,
+ * who can then keep it in registers. */
 static inline enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_value)
 {
-    if (reader->at == reader->end || *reader->at >= 0x80)
-        return mp_read_uint_any(reader, ret_value);
-    *ret_value = *reader->at;
-    reader->at++;
-    return STATUS_OK;
+    uint64_t word;
+    size_t left = (size_t)(reader->end - reader->at);
+    if (left > 0 && *reader->at < 0x80) {
+        *ret_value = *reader->at;
+        reader->at++;
+        return STATUS_OK;
+    }
+    if (left > sizeof word && (*reader->at & 0xfc) == 0xcc) { /* uint 8 to 64 */
+        unsigned bytes = 1u << (*reader->at & 3);
+        memcpy(&word, reader->at + 1, sizeof word);
+        *ret_value = be64toh(word) >> (8 * (sizeof word - bytes));
+        reader->at += 1 + bytes;
+        return STATUS_OK;
+    }
+    struct mp_reader copy = *reader;
+    enum status status = mp_read_uint_any(&copy, ret_value);
+    *reader = copy;
+    return status;
 }
 
 static inline enum status mp_read_text(struct mp_reader *reader, struct slice *ret_text)
 {
     size_t left = (size_t)(reader->end - reader->at);
-    if (left == 0 || (*reader->at & 0xe0) != 0xa0 || left <= (*reader->at & 0x1fu))
-        return mp_read_text_any(reader, ret_text);
-    *ret_text = (struct slice){reader->at + 1, *reader->at & 0x1fu};
-    reader->at += 1 + ret_text->size;
-    return STATUS_OK;
+    if (left > 0 && (*reader->at & 0xe0) == 0xa0 && left > (*reader->at & 0x1fu)) {
+        *ret_text = (struct slice){reader->at + 1, *reader->at & 0x1fu};
+        reader->at += 1 + ret_text->size;
+        return STATUS_OK;
+    }
+    struct mp_reader copy = *reader;
+    enum status status = mp_read_text_any(&copy, ret_text);
+    *reader = copy;
+    return status;
 }
 
 static inline enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_count)
 {
     size_t left = (size_t)(reader->end - reader->at);
-    if (left == 0 || (*reader->at & 0xf0) != 0x90 || left <= (*reader->at & 0x0fu))
-        return mp_read_array_any(reader, ret_count);
-    *ret_count = *reader->at & 0x0fu;
-    reader->at++;
-    return STATUS_OK;
+    if (left > 0 && (*reader->at & 0xf0) == 0x90 && left > (*reader->at & 0x0fu)) {
+        *ret_count = *reader->at & 0x0fu;
+        reader->at++;
+        return STATUS_OK;
+    }
+    struct mp_reader copy = *reader;
+    enum status status = mp_read_array_any(&copy, ret_count);
+    *reader = copy;
+    return status;
 }
 
 static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pairs)
 {
     size_t left = (size_t)(reader->end - reader->at);
-    if (left == 0 || (*reader->at & 0xf0) != 0x80 || left <= 2 * (size_t)(*reader->at & 0x0fu))
-        return mp_read_map_any(reader, ret_pairs);
-    *ret_pairs = *reader->at & 0x0fu;
-    reader->at++;
-    return STATUS_OK;
+    if (left > 0 && (*reader->at & 0xf0) == 0x80 && left > 2 * (size_t)(*reader->at & 0x0fu)) {
+        *ret_pairs = *reader->at & 0x0fu;
+        reader->at++;
+        return STATUS_OK;
+    }
+    struct mp_reader copy = *reader;
+    enum status status = mp_read_map_any(&copy, ret_pairs);
+    *reader = copy;
+    return status;
 }
 
 /* The same holds for texts: nearly all are ASCII. Not to be called directly. */

@@ -54,33 +54,6 @@ enum status message_end_read(const struct mp_reader *reader)
     return mp_at_end(reader) ? STATUS_OK : STATUS_MALFORMED;
 }
 
-enum status message_array_read(struct mp_reader *reader, uint32_t items)
-{
-    struct mp_reader at = *reader;
-    uint32_t count;
-    enum status status = mp_read_array(&at, &count);
-    if (status != STATUS_OK)
-        return status;
-    if (count != items)
-        return STATUS_INVALID;
-    *reader = at;
-    return STATUS_OK;
-}
-
-enum status message_source_read(struct mp_reader *reader, struct slice *ret_source)
-{
-    struct mp_reader at = *reader;
-    struct slice source;
-    enum status status = mp_read_text(&at, &source);
-    if (status != STATUS_OK)
-        return status;
-    if (source.size == 0 || source.size > EVENT_SOURCE_BYTES_MAX)
-        return STATUS_INVALID;
-    *ret_source = source;
-    *reader = at;
-    return STATUS_OK;
-}
-
 void message_text_or_nil_write(struct buffer *buffer, struct slice text)
 {
     if (text.size == 0 || !utf8_valid(text))

@@ -32,10 +32,37 @@ MUST_USE enum status message_open_read(struct mp_reader *reader, uint32_t items)
 /* A message ends where its frame ends; MALFORMED if bytes are left. */
 MUST_USE enum status message_end_read(const struct mp_reader *reader);
 
+/* These two run for every record, so they are inlined: then the cursor stays in registers. */
+
 /* Moves past the header of an array of exactly `items`; INVALID for another arity or type. */
-MUST_USE enum status message_array_read(struct mp_reader *reader, uint32_t items);
+MUST_USE static inline enum status message_array_read(struct mp_reader *reader, uint32_t items)
+{
+    struct mp_reader at = *reader;
+    uint32_t count;
+    enum status status = mp_read_array(&at, &count);
+    if (status != STATUS_OK)
+        return status;
+    if (count != items)
+        return STATUS_INVALID;
+    *reader = at;
+    return STATUS_OK;
+}
+
 /* A source's name: a string of 1 to EVENT_SOURCE_BYTES_MAX bytes, else INVALID. */
-MUST_USE enum status message_source_read(struct mp_reader *reader, struct slice *ret_source);
+MUST_USE static inline enum status message_source_read(struct mp_reader *reader,
+                                                       struct slice *ret_source)
+{
+    struct mp_reader at = *reader;
+    struct slice source;
+    enum status status = mp_read_text(&at, &source);
+    if (status != STATUS_OK)
+        return status;
+    if (source.size == 0 || source.size > EVENT_SOURCE_BYTES_MAX)
+        return STATUS_INVALID;
+    *ret_source = source;
+    *reader = at;
+    return STATUS_OK;
+}
 
 /* Appends nil for an empty text, or one that is not UTF-8 (strict readers would give up on it). */
 void message_text_or_nil_write(struct buffer *buffer, struct slice text);

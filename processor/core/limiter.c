@@ -68,7 +68,7 @@ static bool slot_has_key(const struct slot *slot, struct slice key)
     if (slot->key_size != key.size)
         return false;
     const uint8_t *bytes = key.size <= SLOT_KEY_BYTES ? slot->key : long_key(slot);
-    return key.size == 0 || memcmp(bytes, key.data, key.size) == 0;
+    return equal_short(bytes, key.data, key.size);
 }
 
 static enum status slot_set_key(struct slot *slot, struct slice key)

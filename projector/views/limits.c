@@ -23,9 +23,8 @@ struct value {
 /* A key and where it hashes to, kept while it is on its way to the cache. */
 struct place {
     uint64_t hash;
-    uint64_t cost; /* units; 0: nothing to do */
-    uint32_t key_bytes;
-    uint8_t key[KEY_BYTES_MAX];
+    uint64_t cost;    /* units */
+    struct slice key; /* in the caller's memory */
 };
 
 /* A negative integer needs the general writer; there is none at a pointer. */
@@ -39,25 +38,22 @@ static uint8_t *put_negative(uint8_t *at, const struct policy_key_value *key)
     return at;
 }
 
-static void place_set(struct place *place, const struct rows *rows, struct slice policy,
-                      const struct policy_key_value *key)
+/* Writes the key at `at` (KEY_BYTES_MAX are free) and returns the next free byte. */
+static uint8_t *place_set(struct place *place, uint8_t *at, const struct rows *rows,
+                          struct slice policy, const struct policy_key_value *key)
 {
-    uint8_t *at = codec_put_text(place->key, policy);
+    uint8_t *end = codec_put_text(at, policy);
     if (key->is_text)
-        at = codec_put_text(at, key->text);
+        end = codec_put_text(end, key->text);
     else if (key->is_negative)
-        at = put_negative(at, key);
+        end = put_negative(end, key);
     else
-        at = codec_put_uint(at, key->bits);
-    place->key_bytes = (uint32_t)(at - place->key);
-    assert(place->key_bytes <= KEY_BYTES_MAX);
-    place->hash = rows_hash(rows, (struct slice){place->key, place->key_bytes});
+        end = codec_put_uint(end, key->bits);
+    place->key = (struct slice){at, (size_t)(end - at)};
+    assert(place->key.size <= KEY_BYTES_MAX);
+    place->hash = rows_hash(rows, place->key);
     rows_prefetch_place(rows, place->hash);
-}
-
-static struct value *place_value(const struct place *place, struct rows *rows)
-{
-    return rows_at(rows, place->hash, (struct slice){place->key, place->key_bytes});
+    return end;
 }
 
 /* --- accepted --- */
@@ -66,22 +62,24 @@ static void charge_policy(struct rows *rows, const struct policy *policy,
                           const struct accepted_record *records, uint32_t count)
 {
     struct place places[VIEW_GROUP_MAX];
+    uint8_t keys[VIEW_GROUP_MAX * KEY_BYTES_MAX]; /* one behind the other: few cache lines */
+    uint8_t *at = keys;
+    uint32_t used = 0;
     struct slice name = slice_of_text(policy->name);
     for (uint32_t i = 0; i < count; i++) {
         struct charge charge;
-        places[i].cost = 0;
         if (!policy_matches(policy, records[i].event.type) ||
             policy_charge(policy, records[i].source, &records[i].event, &charge, NULL) != STATUS_OK)
             continue;
-        places[i].cost = charge.cost;
-        if (charge.cost > 0)
-            place_set(&places[i], rows, name, &charge.key);
+        if (charge.cost == 0)
+            continue;
+        places[used].cost = charge.cost;
+        at = place_set(&places[used++], at, rows, name, &charge.key);
     }
-    for (uint32_t i = 0; i < count; i++)
-        if (places[i].cost > 0)
-            rows_prefetch_row(rows, places[i].hash);
-    for (uint32_t i = 0; i < count; i++) {
-        struct value *value = places[i].cost > 0 ? place_value(&places[i], rows) : NULL;
+    for (uint32_t i = 0; i < used; i++)
+        rows_prefetch_row(rows, places[i].hash);
+    for (uint32_t i = 0; i < used; i++) {
+        struct value *value = rows_at(rows, places[i].hash, places[i].key);
         if (value != NULL)
             value->accepted += places[i].cost;
     }
@@ -117,11 +115,12 @@ static void refuse(struct rows *rows, const struct rejection *record)
 {
     struct policy_key_value key;
     struct place place;
+    uint8_t bytes[KEY_BYTES_MAX];
     if (record->reason != REASON_RATE_LIMITED || record->policy.size == 0 ||
         record->policy.size > POLICY_NAME_BYTES_MAX || !read_key(record->key, &key))
         return;
-    place_set(&place, rows, record->policy, &key);
-    struct value *value = place_value(&place, rows);
+    (void)place_set(&place, bytes, rows, record->policy, &key);
+    struct value *value = rows_at(rows, place.hash, place.key);
     if (value == NULL)
         return;
     value->refused += record->count;

@@ -19,14 +19,16 @@ struct text_row {
     const struct accepted_record *record;
     uint64_t amount; /* what the view noted in its first pass */
     uint64_t hash;
-    uint32_t key_bytes;
-    uint8_t key[TEXT_ROWS_KEY_BYTES_MAX + CODEC_TEXT_HEADER_BYTES_MAX];
+    struct slice key; /* in text_rows.keys */
 };
 
 struct text_rows {
     struct rows *rows;
     uint32_t count;
+    size_t key_bytes; /* of all keys so far */
     struct text_row items[VIEW_GROUP_MAX];
+    /* One behind the other, so that the group takes few cache lines. */
+    uint8_t keys[VIEW_GROUP_MAX * (TEXT_ROWS_KEY_BYTES_MAX + CODEC_TEXT_HEADER_BYTES_MAX)];
 };
 
 /* Is the type `category` (which ends in a dot) and something behind it? */
@@ -41,6 +43,7 @@ static inline void text_rows_begin(struct text_rows *group, struct rows *rows)
 {
     group->rows = rows;
     group->count = 0;
+    group->key_bytes = 0;
 }
 
 /* The row of `text` (≤ TEXT_ROWS_KEY_BYTES_MAX) is to be changed by `record`. */
@@ -51,8 +54,10 @@ static inline void text_rows_add(struct text_rows *group, const struct accepted_
     struct text_row *item = &group->items[group->count++];
     item->record = record;
     item->amount = amount;
-    item->key_bytes = (uint32_t)(codec_put_text(item->key, text) - item->key);
-    item->hash = rows_hash(group->rows, (struct slice){item->key, item->key_bytes});
+    uint8_t *key = group->keys + group->key_bytes;
+    item->key = (struct slice){key, (size_t)(codec_put_text(key, text) - key)};
+    group->key_bytes += item->key.size;
+    item->hash = rows_hash(group->rows, item->key);
     rows_prefetch_place(group->rows, item->hash);
 }
 
@@ -66,7 +71,7 @@ static inline void text_rows_fetch(const struct text_rows *group)
 static inline void *text_rows_at(struct text_rows *group, uint32_t place)
 {
     const struct text_row *item = &group->items[place];
-    return rows_at(group->rows, item->hash, (struct slice){item->key, item->key_bytes});
+    return rows_at(group->rows, item->hash, item->key);
 }
 
 #endif

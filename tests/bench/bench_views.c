@@ -1,5 +1,5 @@
 /* What one accepted event costs a projector: ns per event for reading the record and for each view,
- * over replies of 1 MiB with orders of varied subjects; and ms for a digest and a sort of all rows.
+ * over replies of 1 MiB with what `generate` sends; and ms for a digest and a sort of all rows.
  * The median reply is what to quote, the best one what to compare on a busy machine.
  *
  *     bench_views [EVENTS] [SUBJECTS]
@@ -9,19 +9,11 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/base/rng.h"
-#include "common/event/codec.h"
+#include "producer/core/workload.h"
 #include "projector/core/fold.h"
 
-enum {
-    BODY_BYTES = 1024 * 1024,
-    EVENT_BYTES = 256,
-    EVENTS_DEFAULT = 8000000,
-    SUBJECTS = 100000,
-    BODIES_MAX = 10000
-};
+enum { BODY_BYTES = 1024 * 1024, EVENTS_DEFAULT = 8000000, SUBJECTS = 100000, BODIES_MAX = 10000 };
 
-static const char *const statuses[] = {"pending", "confirmed", "shipped", "delivered", "cancelled"};
 static const char policy[] =
     "[policy \"per-subject\"]\nkey = subject\nquota = 1000000\nwindow = 60s\n";
 
@@ -36,53 +28,31 @@ static void stop(const char *what)
     exit(1);
 }
 
-static void append_record(struct buffer *body, struct buffer *event, uint64_t id, struct rng *rng,
-                          uint64_t subjects)
+static void append_record(struct buffer *body, struct workload *workload, uint64_t id)
 {
-    char subject[32];
-    snprintf(subject, sizeof subject, "order-%06" PRIu64, rng_below(rng, subjects));
-    buffer_clear(event);
-    codec_array(event, 5);
-    codec_uint(event, 1767323045000000000ULL + id);
-    codec_text(event, "order.created");
-    codec_text(event, subject);
-    codec_uint(event, 1);
-    codec_map(event, 3);
-    codec_text(event, "amount");
-    codec_uint(event, 1000 + rng_below(rng, 50000));
-    codec_text(event, "currency");
-    codec_text(event, "EUR");
-    codec_text(event, "status");
-    codec_text(event, statuses[rng_below(rng, sizeof statuses / sizeof statuses[0])]);
-    if (event->status != STATUS_OK ||
-        buffer_reserve(body, RECORD_ACCEPTED_OVERHEAD_BYTES_MAX + event->size) != STATUS_OK)
+    uint8_t event[WORKLOAD_EVENT_BYTES_MAX];
+    uint64_t time_ns = 1767323045000000000ULL + id;
+    size_t size = (size_t)(workload_put(workload, event, time_ns) - event);
+    if (buffer_reserve(body, RECORD_ACCEPTED_OVERHEAD_BYTES_MAX + size) != STATUS_OK)
         stop("no room for an event");
     uint8_t *at = body->data + body->size;
-    uint8_t *end = accepted_record_put(at, id, 1767323045000000000ULL + id,
-                                       slice_of_text("generator-1"), id, buffer_slice(event));
+    uint8_t *end = accepted_record_put(at, id, time_ns, slice_of_text("generator-1"), id,
+                                       (struct slice){event, size});
     body->size += (size_t)(end - at);
 }
 
 /* The next body of about BODY_BYTES. */
-static void fill(struct body *body, uint64_t first_id, struct rng *rng, uint64_t subjects)
+static void fill(struct body *body, uint64_t first_id, struct workload *workload)
 {
-    struct buffer event;
-    buffer_init(&event, EVENT_BYTES);
     buffer_clear(&body->bytes);
     body->count = 0;
     while (body->bytes.size < BODY_BYTES)
-        append_record(&body->bytes, &event, first_id + body->count++, rng, subjects);
-    buffer_fini(&event);
+        append_record(&body->bytes, workload, first_id + body->count++);
 }
 
-static struct fold *fold_of(const char *view)
+static struct fold *fold_of(const struct view_type *const *types, uint32_t count)
 {
-    const struct view_type *types[1] = {NULL};
-    for (uint32_t i = 0; i < view_type_count && view != NULL; i++)
-        if (slice_equal_text(slice_of_text(view), view_types[i]->name))
-            types[0] = view_types[i];
-    struct fold_options options = {
-        .types = types, .type_count = types[0] != NULL ? 1 : 0, .policy = policy};
+    struct fold_options options = {.types = types, .type_count = count, .policy = policy};
     hash_seed_random(&options.seed);
     struct fold *fold;
     struct detail detail;
@@ -123,27 +93,31 @@ static int compare_doubles(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static void run(const char *view, uint64_t events, uint64_t subjects)
+static void run(const char *name, const struct view_type *const *types, uint32_t count,
+                uint64_t events, uint32_t subjects)
 {
     static double spent_ns[BODIES_MAX]; /* per event, of each body */
-    struct rng rng;
+    struct workload_options options = {.seed = 1, .subjects = subjects};
+    struct workload *workload;
     struct body body;
-    struct fold *fold = fold_of(view);
+    struct fold *fold = fold_of(types, count);
     uint64_t done = 0;
     size_t bodies = 0;
-    rng_init(&rng, 1);
-    buffer_init(&body.bytes, BODY_BYTES + EVENT_BYTES * 2);
+    if (workload_new(&options, &workload) != STATUS_OK)
+        stop("no memory for the events");
+    buffer_init(&body.bytes, BODY_BYTES + WORKLOAD_EVENT_BYTES_MAX * 2);
     while (done < events && bodies < BODIES_MAX) {
-        fill(&body, done + 1, &rng, subjects);
+        fill(&body, done + 1, workload);
         spent_ns[bodies++] = apply(fold, &body);
         done += body.count;
     }
     qsort(spent_ns, bodies, sizeof *spent_ns, compare_doubles);
-    printf("%-14s median %6.1f, best %6.1f ns per event, reading included\n",
-           view != NULL ? view : "(no view)", spent_ns[bodies / 2], spent_ns[0]);
-    if (view != NULL)
+    printf("%-16s median %6.1f, best %6.1f ns per event, reading included\n", name,
+           spent_ns[bodies / 2], spent_ns[0]);
+    if (count == 1)
         report_rows(fold);
     buffer_fini(&body.bytes);
+    workload_destroy(&workload);
     fold_destroy(&fold);
 }
 
@@ -151,10 +125,11 @@ int main(int argc, char **argv)
 {
     uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : EVENTS_DEFAULT;
     uint64_t subjects = argc > 2 ? strtoull(argv[2], NULL, 10) : SUBJECTS;
-    if (events == 0 || subjects == 0)
+    if (events == 0 || subjects == 0 || subjects > WORKLOAD_SUBJECTS_MAX)
         stop("usage: bench_views [EVENTS] [SUBJECTS]");
-    run(NULL, events, subjects);
+    run("(no view)", NULL, 0, events, (uint32_t)subjects);
     for (uint32_t i = 0; i < view_type_count; i++)
-        run(view_types[i]->name, events, subjects);
+        run(view_types[i]->name, &view_types[i], 1, events, (uint32_t)subjects);
+    run("(all views)", view_types, view_type_count, events, (uint32_t)subjects);
     return 0;
 }
