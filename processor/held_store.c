@@ -10,6 +10,7 @@
 #include "common/base/logger.h"
 #include "common/wire/endpoint.h"
 #include "processor/policy_change.h"
+#include "processor/recall.h"
 
 void held_store_init(struct held_store *held, const char *directory)
 {
@@ -59,17 +60,18 @@ enum status held_store_open(struct held_store *held, const struct policy_set *fi
 {
     struct buffer genesis;
     struct detail warning;
-    buffer_init(&genesis, POLICY_TEXT_BYTES_MAX + 64);
+    buffer_init(&genesis, GENESIS_BYTES_MAX);
     genesis_make(first, created_at_ns, &genesis);
     struct log_options options = {.directory = held->directory,
                                   .genesis = buffer_slice(&genesis),
                                   .created_at_ns = created_at_ns};
-    held->recovery = recovery_new(held->directory);
-    enum status status = STATUS_NO_MEMORY;
-    if (held->recovery != NULL && genesis.status == STATUS_OK)
+    struct log_start start;
+    enum status status =
+        recall_begin(held->directory, FOLD_END_NONE, &held->recovery, &start, NULL, ret_detail);
+    if (start.chain.next_number > 0)
+        options.start = &start;
+    if (status == STATUS_OK)
         status = log_open(&options, fold_visit, held->recovery, &held->log, &warning, ret_detail);
-    else
-        detail_write(ret_detail, "out of memory");
     buffer_fini(&genesis);
     if (status != STATUS_OK)
         return status;

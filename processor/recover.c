@@ -21,6 +21,9 @@ struct recovery {
     struct state *state;
     struct genesis genesis;
     char policy_text[POLICY_TEXT_BYTES_MAX];
+    struct buffer genesis_record;
+    struct fold_end end;
+    bool ended;
     struct returning *returning; /* the batch's sources */
     uint32_t returning_count, returning_capacity;
     uint32_t *returning_of; /* source slot → index into returning, for this batch */
@@ -36,6 +39,8 @@ struct recovery *recovery_new(const char *directory)
     if (recovery == NULL)
         return NULL;
     recovery->directory = directory;
+    recovery->end = (struct fold_end){.event_id = UINT64_MAX, .time_ns = UINT64_MAX};
+    buffer_init(&recovery->genesis_record, GENESIS_BYTES_MAX);
     return recovery;
 }
 
@@ -44,6 +49,7 @@ void recovery_destroy(struct recovery **recovery)
     if (*recovery == NULL)
         return;
     state_destroy(&(*recovery)->state);
+    buffer_fini(&(*recovery)->genesis_record);
     free((*recovery)->returning);
     free((*recovery)->returning_of);
     free(*recovery);
@@ -62,22 +68,59 @@ const struct genesis *recovery_genesis(const struct recovery *recovery)
     return &recovery->genesis;
 }
 
-static enum status genesis_visit(struct recovery *recovery, const struct batch_view *batch,
-                                 struct detail *ret_detail)
+const struct state *recovery_state(const struct recovery *recovery)
+{
+    return recovery->state;
+}
+
+struct slice recovery_genesis_record(const struct recovery *recovery)
+{
+    return buffer_slice(&recovery->genesis_record);
+}
+
+void recovery_end_at(struct recovery *recovery, struct fold_end end)
+{
+    recovery->end = end;
+}
+
+static enum status genesis_keep(struct recovery *recovery, struct slice record,
+                                struct detail *ret_detail)
 {
     struct genesis genesis;
-    if (genesis_read(batch->sources, &genesis) != STATUS_OK ||
+    if (record.data != recovery->genesis_record.data) {
+        buffer_clear(&recovery->genesis_record);
+        buffer_append(&recovery->genesis_record, record.data, record.size);
+    }
+    if (genesis_read(record, &genesis) != STATUS_OK ||
+        recovery->genesis_record.status != STATUS_OK ||
         genesis.policy_text.size >= sizeof recovery->policy_text)
         return detail_set(ret_detail, STATUS_DAMAGED, "the log's genesis record cannot be read");
     memcpy(recovery->policy_text, genesis.policy_text.data, genesis.policy_text.size);
     recovery->policy_text[genesis.policy_text.size] = '\0';
     recovery->genesis = genesis;
     recovery->genesis.policy_text = slice_of_text(recovery->policy_text);
+    return STATUS_OK;
+}
+
+enum status recovery_resume(struct recovery *recovery, struct slice genesis, struct state *state,
+                            struct detail *ret_detail)
+{
+    enum status status = genesis_keep(recovery, genesis, ret_detail);
+    if (status == STATUS_OK)
+        recovery->state = state;
+    return status;
+}
+
+static enum status genesis_visit(struct recovery *recovery, const struct batch_view *batch,
+                                 struct detail *ret_detail)
+{
+    enum status status = genesis_keep(recovery, batch->sources, ret_detail);
+    if (status != STATUS_OK)
+        return status;
     struct policy_set *policies = calloc(1, sizeof *policies);
     if (policies == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
-    enum status status =
-        policy_set_parse(recovery->policy_text, "the log's genesis", policies, ret_detail);
+    status = policy_set_parse(recovery->policy_text, "the log's genesis", policies, ret_detail);
     if (status == STATUS_OK) {
         struct hash_seed seed = state_seed(batch->salt);
         recovery->state = state_new(policies, &seed);
@@ -303,6 +346,15 @@ static enum status policy_visit(struct recovery *recovery, const struct batch_vi
     return apply(recovery, ret_detail);
 }
 
+/* Does the fold end before this event? */
+static bool ends_before(struct recovery *recovery, uint64_t event_id, uint64_t time_ns)
+{
+    if (event_id <= recovery->end.event_id && time_ns <= recovery->end.time_ns)
+        return false;
+    recovery->ended = true;
+    return true;
+}
+
 static enum status accepted_visit(struct recovery *recovery, const struct batch_view *batch,
                                   struct detail *ret_detail)
 {
@@ -311,6 +363,8 @@ static enum status accepted_visit(struct recovery *recovery, const struct batch_
         struct accepted_record record;
         if (accepted_record_read(&reader, &record) != STATUS_OK)
             return impossible(batch, "an accepted record cannot be read", ret_detail);
+        if (ends_before(recovery, record.event_id, record.accepted_at_ns))
+            return STATUS_OK;
         enum status status = accepted_apply(recovery, batch, &record, ret_detail);
         if (status == STATUS_OK && policy_change_is(record.source, &record.event))
             status = policy_visit(recovery, batch, &record, ret_detail);
@@ -349,18 +403,25 @@ static enum status digest_expect(struct recovery *recovery, const struct batch_v
                       header->state_digest, folded);
 }
 
-static enum status ordinary_visit(struct recovery *recovery, const struct batch_view *batch,
-                                  struct detail *ret_detail)
+/* Behind the last event that is asked for; time passes up to the end. */
+static enum status end_here(struct recovery *recovery, struct detail *ret_detail)
 {
-    if (recovery->state == NULL)
-        return impossible(batch, "it stands before the log's genesis", ret_detail);
-    enum status status = tick(recovery, batch->header.first_time_ns, ret_detail);
-    if (status == STATUS_OK)
-        status = sources_enter(recovery, batch, ret_detail);
-    if (status == STATUS_OK)
-        status = accepted_visit(recovery, batch, ret_detail);
-    if (status == STATUS_OK)
-        status = sources_leave(recovery, batch, ret_detail);
+    uint64_t end_ns = recovery->end.time_ns;
+    recovery->ended = true;
+    for (uint32_t i = 0; i < recovery->returning_count; i++)
+        recovery->returning_of[recovery->returning[i].source] = UINT32_MAX;
+    recovery->returning_count = 0;
+    if (end_ns == UINT64_MAX || end_ns <= state_position(recovery->state).last_time_ns)
+        return STATUS_END;
+    enum status status = tick(recovery, end_ns, ret_detail);
+    return status == STATUS_OK ? STATUS_END : status;
+}
+
+/* The records of the batch are all applied. */
+static enum status batch_close(struct recovery *recovery, const struct batch_view *batch,
+                               struct detail *ret_detail)
+{
+    enum status status = sources_leave(recovery, batch, ret_detail);
     if (status == STATUS_OK)
         status = rejected_visit(recovery, batch, ret_detail);
     if (status != STATUS_OK)
@@ -375,10 +436,36 @@ static enum status ordinary_visit(struct recovery *recovery, const struct batch_
     return digest_expect(recovery, batch, ret_detail);
 }
 
+static enum status ordinary_visit(struct recovery *recovery, const struct batch_view *batch,
+                                  struct detail *ret_detail)
+{
+    if (recovery->state == NULL)
+        return impossible(batch, "it stands before the log's genesis", ret_detail);
+    if (ends_before(recovery, batch->header.first_event_id, batch->header.first_time_ns))
+        return end_here(recovery, ret_detail);
+    enum status status = tick(recovery, batch->header.first_time_ns, ret_detail);
+    if (status == STATUS_OK)
+        status = sources_enter(recovery, batch, ret_detail);
+    if (status == STATUS_OK)
+        status = accepted_visit(recovery, batch, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    return recovery->ended ? end_here(recovery, ret_detail)
+                           : batch_close(recovery, batch, ret_detail);
+}
+
 enum status recovery_visit(void *context, const struct batch_view *batch, struct detail *ret_detail)
 {
     struct recovery *recovery = context;
     if (batch->header.kind == BATCH_GENESIS)
         return genesis_visit(recovery, batch, ret_detail);
     return ordinary_visit(recovery, batch, ret_detail);
+}
+
+enum status recovery_finish(struct recovery *recovery, struct detail *ret_detail)
+{
+    if (recovery->state == NULL)
+        return detail_set(ret_detail, STATUS_DAMAGED, "the log has no genesis");
+    enum status status = end_here(recovery, ret_detail);
+    return status == STATUS_END ? STATUS_OK : status;
 }

@@ -1,6 +1,7 @@
 #include "processor/core/limiter.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,21 +29,38 @@ static struct slot *slot_at(const struct limiter *limiter, uint32_t index)
 
 /* The bytes that stand for a key in the table: a text as it is; an integer as a byte that no text
  * begins with, since texts are UTF-8, and eight more. So 5 and "5" are two keys. */
-enum { INTEGER_KEY_BYTES = 9 };
-
 static struct slice key_bytes(const struct policy_key_value *key, uint8_t *integer)
 {
     if (key->is_text)
         return key->text;
+    uint64_t bits = htole64(key->bits); /* snapshots hold these bytes */
     integer[0] = key->is_negative ? 0xfe : 0xff;
-    memcpy(integer + 1, &key->bits, sizeof key->bits);
-    return (struct slice){.data = integer, .size = INTEGER_KEY_BYTES};
+    memcpy(integer + 1, &bits, sizeof bits);
+    return (struct slice){.data = integer, .size = LIMITER_INTEGER_KEY_BYTES};
+}
+
+bool limiter_key_value(struct slice bytes, struct policy_key_value *ret_key)
+{
+    bool is_text = bytes.size == 0 || bytes.data[0] < 0xfe;
+    if (bytes.size > (is_text ? POLICY_KEY_BYTES_MAX : LIMITER_INTEGER_KEY_BYTES))
+        return false;
+    *ret_key = (struct policy_key_value){.is_text = is_text};
+    if (is_text) {
+        ret_key->text = bytes;
+        return true;
+    }
+    if (bytes.size != LIMITER_INTEGER_KEY_BYTES)
+        return false;
+    memcpy(&ret_key->bits, bytes.data + 1, sizeof ret_key->bits);
+    ret_key->bits = le64toh(ret_key->bits);
+    ret_key->is_negative = bytes.data[0] == 0xfe;
+    return true;
 }
 
 void limiter_charge_init(struct candidate_charge *charge, const struct hash_seed *seed,
                          uint32_t policy, const struct charge *spends)
 {
-    uint8_t integer[INTEGER_KEY_BYTES];
+    uint8_t integer[LIMITER_INTEGER_KEY_BYTES];
     struct slice key = key_bytes(&spends->key, integer);
     charge->hash = hash_keyed(seed, key.data, key.size);
     charge->key = spends->key;
@@ -246,7 +264,7 @@ struct assay limiter_assay(const struct limiter *limiter, const struct candidate
     struct assay assay = {.wait_ns = 0, .room = LIMITER_ROOM, .slot = TABLE_NONE};
     if (charge->cost == 0)
         return assay;
-    uint8_t integer[INTEGER_KEY_BYTES];
+    uint8_t integer[LIMITER_INTEGER_KEY_BYTES];
     assay.slot = find_slot(limiter, charge, key_bytes(&charge->key, integer));
     assay.room = room_for(limiter, assay.slot);
     if (charge->cost > limiter->quota)
@@ -261,7 +279,7 @@ struct assay limiter_assay(const struct limiter *limiter, const struct candidate
 /* ---- changes ---- */
 
 static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slice key,
-                             uint32_t *ret_index)
+                             uint64_t oldest_ns, uint32_t *ret_index)
 {
     uint32_t index;
     enum status status = heap_reserve(limiter);
@@ -281,7 +299,7 @@ static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slic
         pool_give(&limiter->slots, index);
         return status;
     }
-    heap_push(limiter, (struct live_key){.newest_ns = limiter->now_ns, .slot = index});
+    heap_push(limiter, (struct live_key){.newest_ns = oldest_ns, .slot = index});
     *ret_index = index;
     return STATUS_OK;
 }
@@ -289,11 +307,11 @@ static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slic
 static enum status find_or_enter(struct limiter *limiter, const struct candidate_charge *charge,
                                  uint32_t *ret_slot)
 {
-    uint8_t integer[INTEGER_KEY_BYTES];
+    uint8_t integer[LIMITER_INTEGER_KEY_BYTES];
     struct slice key = key_bytes(&charge->key, integer);
     uint32_t slot = find_slot(limiter, charge, key);
     if (slot == TABLE_NONE)
-        return enter_key(limiter, charge->hash, key, ret_slot);
+        return enter_key(limiter, charge->hash, key, limiter->now_ns, ret_slot);
     *ret_slot = slot;
     return STATUS_OK;
 }
@@ -315,11 +333,84 @@ enum status limiter_spend(struct limiter *limiter, const struct candidate_charge
 
 void limiter_trim(struct limiter *limiter, const struct candidate_charge *charge)
 {
-    uint8_t integer[INTEGER_KEY_BYTES];
+    uint8_t integer[LIMITER_INTEGER_KEY_BYTES];
     uint32_t slot = find_slot(limiter, charge, key_bytes(&charge->key, integer));
     if (slot != TABLE_NONE)
         window_trim(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->now_ns,
                     limiter->window_ns);
+}
+
+/* ---- going through, bringing back ---- */
+
+bool limiter_slot(const struct limiter *limiter, uint32_t index, struct slice *ret_key,
+                  struct window_walk *ret_walk)
+{
+    const struct slot *slot = slot_at(limiter, index);
+    if (slot->key_size == SLOT_FREE)
+        return false;
+    const uint8_t *bytes = slot->key_size <= SLOT_KEY_BYTES ? slot->key : long_key(slot);
+    *ret_key = (struct slice){.data = bytes, .size = slot->key_size};
+    window_walk_init(ret_walk, &slot->window, &limiter->chunks, limiter->now_ns,
+                     limiter->window_ns);
+    return true;
+}
+
+void limiter_accepted_walk(const struct limiter *limiter, struct window_walk *ret_walk)
+{
+    window_walk_init(ret_walk, &limiter->accepted, &limiter->chunks, limiter->now_ns,
+                     limiter->window_ns);
+}
+
+void limiter_restore_begin(struct limiter *limiter, uint64_t now_ns)
+{
+    assert(limiter->keys_live == 0 && limiter_units(limiter) == 0);
+    limiter->now_ns = now_ns;
+}
+
+static bool counts(const struct limiter *limiter, uint64_t stamp_ns)
+{
+    return stamp_ns <= limiter->now_ns &&
+           !window_expired(stamp_ns, limiter->now_ns, limiter->window_ns);
+}
+
+enum status limiter_restore_key(struct limiter *limiter, const struct hash_seed *seed,
+                                struct slice key, uint64_t oldest_ns, uint32_t *ret_slot)
+{
+    struct policy_key_value value;
+    if (!limiter_key_value(key, &value) || !counts(limiter, oldest_ns))
+        return STATUS_INVALID;
+    uint64_t hash = hash_keyed(seed, key.data, key.size);
+    if (table_find(&limiter->table, hash, key, key_equal, limiter) != TABLE_NONE)
+        return STATUS_INVALID;
+    return enter_key(limiter, hash, key, oldest_ns, ret_slot);
+}
+
+/* Entries come in order, and all count. */
+static bool continues(const struct limiter *limiter, const struct window *window, uint64_t stamp_ns)
+{
+    return counts(limiter, stamp_ns) &&
+           (window->tail == POOL_NONE || window_newest_ns(window, &limiter->chunks) < stamp_ns);
+}
+
+enum status limiter_restore_units(struct limiter *limiter, uint32_t slot, uint64_t stamp_ns,
+                                  uint64_t cost)
+{
+    struct window *window = &slot_at(limiter, slot)->window;
+    if (cost == 0 || !continues(limiter, window, stamp_ns))
+        return STATUS_INVALID;
+    return window_add(window, &limiter->chunks, stamp_ns, cost, limiter->window_ns);
+}
+
+enum status limiter_restore_accepted(struct limiter *limiter, uint64_t stamp_ns, uint64_t count)
+{
+    if (count == 0 || limiter->accepted_now > 0 ||
+        !continues(limiter, &limiter->accepted, stamp_ns))
+        return STATUS_INVALID;
+    if (stamp_ns == limiter->now_ns) {
+        limiter->accepted_now = count;
+        return STATUS_OK;
+    }
+    return window_add(&limiter->accepted, &limiter->chunks, stamp_ns, count, limiter->window_ns);
 }
 
 /* ---- prefetch ---- */

@@ -81,6 +81,34 @@ MUST_USE enum status limiter_spend(struct limiter *limiter, const struct candida
  * Changes no answer. */
 void limiter_trim(struct limiter *limiter, const struct candidate_charge *charge);
 
+/* ---- going through what is kept, and bringing it back ---- */
+
+/* Slots are numbered from 0 up to limiter_slot_count; some are free. */
+static inline uint32_t limiter_slot_count(const struct limiter *limiter)
+{
+    return limiter->slots.cell_count;
+}
+/* The key of a slot, as bytes that order and tell apart keys (limiter_key_value), and what counts
+ * of it. False: the slot is free. */
+bool limiter_slot(const struct limiter *limiter, uint32_t slot, struct slice *ret_key,
+                  struct window_walk *ret_walk);
+/* The acceptances of the whole policy, but those of the last limiter_expire's time. */
+void limiter_accepted_walk(const struct limiter *limiter, struct window_walk *ret_walk);
+
+enum { LIMITER_INTEGER_KEY_BYTES = 9 };
+/* The key that stands in the table as `bytes`. False: none does. The value borrows the bytes. */
+bool limiter_key_value(struct slice bytes, struct policy_key_value *ret_key);
+
+/* Into an empty limiter at `now_ns`: keys with their entries, oldest first, then the acceptances.
+ * INVALID: a key or a stamp that cannot be, or twice; FULL, TOO_LARGE, NO_MEMORY. */
+void limiter_restore_begin(struct limiter *limiter, uint64_t now_ns);
+MUST_USE enum status limiter_restore_key(struct limiter *limiter, const struct hash_seed *seed,
+                                         struct slice key, uint64_t oldest_ns, uint32_t *ret_slot);
+MUST_USE enum status limiter_restore_units(struct limiter *limiter, uint32_t slot,
+                                           uint64_t stamp_ns, uint64_t cost);
+MUST_USE enum status limiter_restore_accepted(struct limiter *limiter, uint64_t stamp_ns,
+                                              uint64_t count);
+
 /* The three steps of the prefetch, each of which needs what the one before has brought: the table's
  * bucket, the slot (a guess from the table alone, kept as the charge's hint), the window. */
 void limiter_prefetch_bucket(const struct limiter *limiter, const struct candidate_charge *charge);

@@ -105,6 +105,14 @@ enum status source_refuse(struct source *source, uint64_t first_sequence, uint64
     return STATUS_OK;
 }
 
+void source_restore(struct source *source, uint64_t epoch, uint64_t last_sequence,
+                    uint64_t *refused)
+{
+    source->epoch = epoch;
+    source->last_sequence = last_sequence;
+    source->refused = refused;
+}
+
 enum verdict source_verdict(const struct source *source, uint64_t sequence)
 {
     assert(sequence >= 1 && sequence <= source->last_sequence);

@@ -45,6 +45,9 @@ MUST_USE enum status sources_enter(struct sources *sources, struct slice name, u
 void source_accept(struct source *source, uint64_t sequence);
 /* Uses the next `count` sequences, which were refused. NO_MEMORY. */
 MUST_USE enum status source_refuse(struct source *source, uint64_t first_sequence, uint64_t count);
+/* Brings back where a source stood. `refused` is taken over; NULL: all accepted. */
+void source_restore(struct source *source, uint64_t epoch, uint64_t last_sequence,
+                    uint64_t *refused);
 /* The verdict of a sequence from 1 to last_sequence. */
 enum verdict source_verdict(const struct source *source, uint64_t sequence);
 

@@ -263,6 +263,46 @@ uint64_t window_wait_walk_ns(const struct window *window, const struct pool *poo
     return WINDOW_NEVER;
 }
 
+void window_walk_init(struct window_walk *walk, const struct window *window,
+                      const struct pool *pool, uint64_t now_ns, uint64_t length_ns)
+{
+    *walk = (struct window_walk){
+        .pool = pool, .now_ns = now_ns, .length_ns = length_ns, .chunk = window->head};
+    if (walk->chunk != POOL_NONE)
+        walk->entry = chunk_at(pool, walk->chunk)->first;
+}
+
+/* The chunk that holds the next entry, or NULL. */
+static const struct chunk *walk_chunk(struct window_walk *walk)
+{
+    while (walk->chunk != POOL_NONE) {
+        const struct chunk *chunk = chunk_at(walk->pool, walk->chunk);
+        if (chunk->kind != CHUNK_EXPRESS && walk->entry < chunk->count)
+            return chunk;
+        walk->chunk = chunk->next;
+        if (walk->chunk != POOL_NONE)
+            walk->entry = chunk_at(walk->pool, walk->chunk)->first;
+    }
+    return NULL;
+}
+
+bool window_walk_next(struct window_walk *walk, uint64_t *ret_stamp_ns, uint64_t *ret_cost)
+{
+    uint64_t sum = 0, stamp_ns = 0;
+    for (const struct chunk *chunk; (chunk = walk_chunk(walk)) != NULL; walk->entry++) {
+        uint64_t at_ns = stamp_of(chunk, walk->entry);
+        if (window_expired(at_ns, walk->now_ns, walk->length_ns))
+            continue;
+        if (sum > 0 && at_ns != stamp_ns)
+            break;
+        stamp_ns = at_ns;
+        sum += cost_of(chunk, walk->entry);
+    }
+    *ret_stamp_ns = stamp_ns;
+    *ret_cost = sum;
+    return sum > 0;
+}
+
 uint64_t window_newest_ns(const struct window *window, const struct pool *pool)
 {
     const struct chunk *tail = chunk_at(pool, window->tail);

@@ -53,6 +53,20 @@ void window_clear(struct window *window, struct pool *pool);
 /* The newest stamp; the list must not be empty. */
 uint64_t window_newest_ns(const struct window *window, const struct pool *pool);
 
+/* Goes through the entries that count at `now_ns`, oldest first; entries of one stamp are one. The
+ * window must not change meanwhile. */
+struct window_walk {
+    const struct pool *pool;
+    uint64_t now_ns;
+    uint64_t length_ns;
+    uint32_t chunk; /* at hand */
+    uint32_t entry; /* next one in it */
+};
+void window_walk_init(struct window_walk *walk, const struct window *window,
+                      const struct pool *pool, uint64_t now_ns, uint64_t length_ns);
+/* False when there are no more. */
+bool window_walk_next(struct window_walk *walk, uint64_t *ret_stamp_ns, uint64_t *ret_cost);
+
 /* Brings the newest chunk towards the cache. */
 void window_prefetch(const struct window *window, const struct pool *pool);
 

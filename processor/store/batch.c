@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/hash.h"
+#include "processor/store/little_endian.h"
 
 /* Offsets of the header's fields, little-endian (docs/log-format.md). */
 enum {
@@ -30,20 +31,6 @@ enum {
 
 /* Not UTF-8, and changed by every transfer that changes line ends. */
 static const uint8_t magic[8] = {0x89, 'W', 'E', 'I', 'R', '\r', '\n', 0x1a};
-
-static void put_le(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
 
 static uint32_t get_le32(const uint8_t *at)
 {

@@ -47,6 +47,13 @@ struct batch_chain {
     uint32_t last_crc;     /* header CRC of the last batch */
 };
 
+/* A batch that is due somewhere: where, and what it must continue. */
+struct log_start {
+    uint64_t segment; /* where the batch before it ends (or 0): its number, and the offset there */
+    uint64_t offset;
+    struct batch_chain chain;
+};
+
 /* The chain before the genesis. */
 void batch_chain_init(struct batch_chain *chain, uint64_t salt);
 /* Number, kind, ids and times are the next ones. OUT_OF_ORDER, with the reason. */

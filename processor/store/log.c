@@ -192,11 +192,11 @@ static enum status open_store(struct log *log, const struct log_options *options
     enum status status =
         folder_open(&log->folder, options->directory, SEGMENT_FOLDER, true, ret_detail);
     if (status == STATUS_OK)
-        status = scan_log(&log->folder, visit, context, &scan, ret_detail);
+        status = scan_log(&log->folder, options->start, visit, context, &scan, ret_detail);
     if (status == STATUS_OK && scan.empty) {
         status = create_store(log, options, ret_detail);
         if (status == STATUS_OK)
-            status = scan_log(&log->folder, visit, context, &scan, ret_detail);
+            status = scan_log(&log->folder, NULL, visit, context, &scan, ret_detail);
     }
     if (status == STATUS_OK)
         status = take_over(log, options->directory, &scan, ret_warning, ret_detail);

@@ -56,9 +56,10 @@ struct batch_view {
 
 struct log_options {
     const char *directory;
-    uint64_t segment_bytes; /* 0: SEGMENT_BYTES */
-    struct slice genesis;   /* payload of batch 0, used only when the store is new */
-    uint64_t created_at_ns; /* time of batch 0 */
+    uint64_t segment_bytes;        /* 0: SEGMENT_BYTES */
+    struct slice genesis;          /* payload of batch 0, used only when the store is new */
+    uint64_t created_at_ns;        /* time of batch 0 */
+    const struct log_start *start; /* what is before it is not read; NULL: all is (scan.h) */
 };
 
 /* Called for each batch in order, verified; the views die with the call. A failure stops the

@@ -381,3 +381,50 @@ enum status reader_visit(struct reader *reader, const struct durable *durable, u
     }
     return status;
 }
+
+/* Reads, checks and visits the batch at `place`, of which the header is there. */
+static enum status follow_one(struct reader *reader, const struct place *place,
+                              const struct batch_disk *disk, struct log_start *start,
+                              log_visit_fn *visit, void *context, struct detail *ret_detail)
+{
+    struct batch_view view;
+    struct detail reason = {""};
+    const uint64_t segment = reader->walk.segments[place->segment].number;
+    if (start->chain.next_number == 0)
+        batch_chain_init(&start->chain, disk->seal.salt);
+    if (batch_follows(disk, &start->chain, &reason) != STATUS_OK)
+        return file_damaged(&reader->walk.file, place->offset, ret_detail, "%s", reason.text);
+    enum status status = walk_read(&reader->walk, place, disk, &view, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    view.segment = segment;
+    view.end_offset = place->offset + batch_disk_bytes(disk);
+    status = visit(context, &view, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    start->segment = segment;
+    start->offset = place->offset + batch_disk_bytes(disk);
+    batch_chain_advance(&start->chain, disk);
+    return STATUS_OK;
+}
+
+enum status reader_follow(struct reader *reader, const struct durable *durable,
+                          struct log_start *start, log_visit_fn *visit, void *context,
+                          struct detail *ret_detail)
+{
+    struct place place;
+    enum status status =
+        walk_place(&reader->walk, durable, start->segment, start->offset, &place, ret_detail);
+    place.number = start->chain.next_number;
+    while (status == STATUS_OK) {
+        struct batch_disk disk;
+        status = walk_next(&reader->walk, durable, &place, &disk, ret_detail);
+        if (status == STATUS_END)
+            return STATUS_OK;
+        if (status == STATUS_OK)
+            status = follow_one(reader, &place, &disk, start, visit, context, ret_detail);
+        if (status == STATUS_OK)
+            walk_step(&place, &disk);
+    }
+    return status;
+}

@@ -10,7 +10,7 @@
 #define WEIR_PROCESSOR_STORE_READER_H
 
 #include "common/wire/control.h"
-#include "processor/store/log.h"
+#include "processor/store/batch.h"
 
 struct reader;
 
@@ -37,5 +37,13 @@ MUST_USE enum status reader_seek(struct reader *reader, const struct durable *du
 MUST_USE enum status reader_visit(struct reader *reader, const struct durable *durable,
                                   uint64_t after_ns, log_visit_fn *visit, void *context,
                                   struct detail *ret_detail);
+
+/* Goes on from `start` (a zeroed one: from the genesis) and visits every batch up to `durable`,
+ * each checked to continue the one before; `start` moves behind each batch whose visit returned OK.
+ * A visit that returns END ends it, and so does reader_follow. OK: all were visited. GONE where the
+ * log no longer has that segment; DAMAGED, IO, what `visit` returned. */
+MUST_USE enum status reader_follow(struct reader *reader, const struct durable *durable,
+                                   struct log_start *start, log_visit_fn *visit, void *context,
+                                   struct detail *ret_detail);
 
 #endif

@@ -237,14 +237,15 @@ static enum status check_rest(struct scan *scan, const struct ending *ending, co
     return STATUS_OK;
 }
 
-static enum status scan_segment(struct scan *scan, uint64_t number, const uint64_t *next,
-                                struct detail *ret_detail)
+/* Begins at `offset`. */
+static enum status scan_segment(struct scan *scan, uint64_t number, uint64_t offset,
+                                const uint64_t *next, struct detail *ret_detail)
 {
     enum status status = segment_open(&scan->file, scan->folder, number, O_RDONLY, ret_detail);
     if (status != STATUS_OK)
         return status;
     scan->number = number;
-    scan->offset = 0;
+    scan->offset = offset;
     file_window_attach(&scan->window, &scan->file, scan->file.bytes);
     struct ending ending = {0};
     if (scan->file.bytes < SEGMENT_BYTES_MIN || scan->file.bytes % SECTOR_BYTES != 0)
@@ -258,16 +259,52 @@ static enum status scan_segment(struct scan *scan, uint64_t number, const uint64
     return status;
 }
 
-static enum status scan_segments(struct scan *scan, const struct segment_list *list,
+/* Index of the segment to begin with. */
+static enum status first_segment(const struct scan *scan, const struct segment_list *list,
+                                 const struct log_start *start, size_t *ret_index,
                                  struct detail *ret_detail)
 {
-    if (list->count > 0 && list->numbers[0] != 0)
+    const uint64_t number = start == NULL ? 0 : start->segment;
+    size_t index = 0;
+    while (index < list->count && list->numbers[index] < number)
+        index++;
+    if (list->count > 0 && (index == list->count || list->numbers[index] != number))
         return detail_set(ret_detail, STATUS_DAMAGED,
-                          "%s: the first segment is missing, the log begins with batch %" PRIu64,
-                          scan->folder->path, list->numbers[0]);
-    for (size_t i = 0; i < list->count; i++) {
+                          "%s: segment %" PRIu64 " is missing, the log begins with batch %" PRIu64,
+                          scan->folder->path, number, list->numbers[0]);
+    *ret_index = index;
+    return STATUS_OK;
+}
+
+static void begin_at(struct scan *scan, const struct log_start *start)
+{
+    const struct batch_chain *chain = &start->chain;
+    scan->chain = *chain;
+    scan->result->last_write = start->offset; /* nothing to write again but what follows */
+    scan->result->durable = (struct durable){
+        .last_batch = chain->next_number - 1,
+        .last_event_id = chain->next_event_id - 1,
+        .last_rejection_id = chain->next_rejection_id - 1,
+        .last_time_ns = chain->last_time_ns,
+        .segment = start->segment,
+        .offset = start->offset,
+        .state_digest = chain->state_digest,
+    };
+}
+
+static enum status scan_segments(struct scan *scan, const struct segment_list *list,
+                                 const struct log_start *start, struct detail *ret_detail)
+{
+    size_t first = 0;
+    enum status status = first_segment(scan, list, start, &first, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (start != NULL)
+        begin_at(scan, start);
+    for (size_t i = first; i < list->count; i++) {
         const uint64_t *next = i + 1 < list->count ? &list->numbers[i + 1] : NULL;
-        const enum status status = scan_segment(scan, list->numbers[i], next, ret_detail);
+        const uint64_t offset = i == first && start != NULL ? start->offset : 0;
+        status = scan_segment(scan, list->numbers[i], offset, next, ret_detail);
         if (status != STATUS_OK)
             return status;
     }
@@ -278,8 +315,9 @@ static enum status scan_segments(struct scan *scan, const struct segment_list *l
     return STATUS_OK;
 }
 
-enum status scan_log(const struct folder *folder, log_visit_fn *visit, void *context,
-                     struct scan_result *ret_result, struct detail *ret_detail)
+enum status scan_log(const struct folder *folder, const struct log_start *start,
+                     log_visit_fn *visit, void *context, struct scan_result *ret_result,
+                     struct detail *ret_detail)
 {
     struct scan_result result = {0};
     struct scan scan = {
@@ -291,10 +329,58 @@ enum status scan_log(const struct folder *folder, log_visit_fn *visit, void *con
         return detail_set(ret_detail, status, "no memory to read the log");
     status = segment_list_read(&list, folder, ret_detail);
     if (status == STATUS_OK)
-        status = scan_segments(&scan, &list, ret_detail);
+        status = scan_segments(&scan, &list, start, ret_detail);
     if (status == STATUS_OK)
         *ret_result = result;
     segment_list_fini(&list);
     file_window_fini(&scan.window);
     return status;
+}
+
+/* ---- where to begin ---- */
+
+/* The header at an offset of a segment continues the chain. END: there is none. */
+static enum status header_follows(const struct folder *folder, uint64_t segment, uint64_t offset,
+                                  const struct batch_chain *chain, struct detail *ret_detail)
+{
+    struct file file;
+    uint8_t bytes[BATCH_HEADER_BYTES];
+    struct batch_disk disk;
+    enum status status = segment_open(&file, folder, segment, O_RDONLY, ret_detail);
+    if (status != STATUS_OK)
+        return status == STATUS_NOT_FOUND ? STATUS_DAMAGED : status;
+    if (offset > file.bytes || offset % BATCH_ALIGNMENT_BYTES != 0)
+        status = detail_set(ret_detail, STATUS_DAMAGED,
+                            "segment %" PRIu64 " ends before offset %" PRIu64, segment, offset);
+    else if (file.bytes - offset < sizeof bytes)
+        status = STATUS_END;
+    else
+        status = file_read(&file, offset, bytes, sizeof bytes, ret_detail);
+    file_close(&file);
+    if (status == STATUS_OK)
+        status = batch_decode(bytes, &disk, ret_detail);
+    return status == STATUS_OK ? batch_follows(&disk, chain, ret_detail) : status;
+}
+
+enum status scan_start_check(const struct folder *folder, const struct log_start *start,
+                             struct detail *ret_detail)
+{
+    struct segment_list list = {0};
+    uint64_t next = 0;
+    enum status status = segment_list_read(&list, folder, ret_detail);
+    for (size_t i = list.count; status == STATUS_OK && i > 0; i--)
+        if (list.numbers[i - 1] > start->segment)
+            next = list.numbers[i - 1];
+    segment_list_fini(&list);
+    if (status == STATUS_OK && next == 0)
+        return detail_set(ret_detail, STATUS_DAMAGED,
+                          "the log ends before segment %" PRIu64 " does", start->segment);
+    if (status == STATUS_OK)
+        status = header_follows(folder, start->segment, start->offset, &start->chain, ret_detail);
+    if (status == STATUS_END && next == start->chain.next_number)
+        status = header_follows(folder, next, 0, &start->chain, ret_detail);
+    else if (status == STATUS_END)
+        status = detail_set(ret_detail, STATUS_DAMAGED, "batch %" PRIu64 " is not where it was",
+                            start->chain.next_number);
+    return status == STATUS_END ? STATUS_OK : status; /* the next segment takes its first batch */
 }

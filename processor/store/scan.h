@@ -27,9 +27,16 @@ struct scan_result {
     bool empty;                /* no segments at all: a new store */
 };
 
-/* Visits every batch of the segments in `folder`. DAMAGED names file and offset; IO; NO_MEMORY;
- * what `visit` returned. */
-MUST_USE enum status scan_log(const struct folder *folder, log_visit_fn *visit, void *context,
-                              struct scan_result *ret_result, struct detail *ret_detail);
+/* Visits every batch of the segments in `folder`; from `start` on where it is not NULL, which
+ * scan_start_check has passed. DAMAGED names file and offset; IO; NO_MEMORY; what `visit`
+ * returned. */
+MUST_USE enum status scan_log(const struct folder *folder, const struct log_start *start,
+                              log_visit_fn *visit, void *context, struct scan_result *ret_result,
+                              struct detail *ret_detail);
+
+/* Is the place there, and does what is written there continue what `start` says came before? A
+ * place is in a segment that has a successor. DAMAGED with the reason: no; IO. */
+MUST_USE enum status scan_start_check(const struct folder *folder, const struct log_start *start,
+                                      struct detail *ret_detail);
 
 #endif

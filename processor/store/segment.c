@@ -10,15 +10,16 @@
 #include <unistd.h>
 
 enum { DIGITS = 20 };
+#define SEGMENT_SUFFIX ".seg"
 
 void segment_name(uint64_t number, char ret_name[SEGMENT_NAME_BYTES])
 {
-    (void)snprintf(ret_name, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".seg", (int)DIGITS, number);
+    (void)snprintf(ret_name, SEGMENT_NAME_BYTES, "%0*" PRIu64 SEGMENT_SUFFIX, (int)DIGITS, number);
 }
 
-bool segment_name_parse(const char *name, uint64_t *ret_number)
+static bool name_parse(const char *name, const char *suffix, uint64_t *ret_number)
 {
-    if (strspn(name, "0123456789") != DIGITS || strcmp(name + DIGITS, ".seg") != 0)
+    if (strspn(name, "0123456789") != DIGITS || strcmp(name + DIGITS, suffix) != 0)
         return false;
     errno = 0;
     const unsigned long long number = strtoull(name, NULL, 10);
@@ -26,6 +27,11 @@ bool segment_name_parse(const char *name, uint64_t *ret_number)
         return false;
     *ret_number = number;
     return true;
+}
+
+bool segment_name_parse(const char *name, uint64_t *ret_number)
+{
+    return name_parse(name, SEGMENT_SUFFIX, ret_number);
 }
 
 enum status segment_open(struct file *file, const struct folder *folder, uint64_t number, int flags,
@@ -71,6 +77,12 @@ static DIR *open_listing(const struct folder *folder)
 enum status segment_list_read(struct segment_list *list, const struct folder *folder,
                               struct detail *ret_detail)
 {
+    return numbered_list_read(list, folder, SEGMENT_SUFFIX, ret_detail);
+}
+
+enum status numbered_list_read(struct segment_list *list, const struct folder *folder,
+                               const char *suffix, struct detail *ret_detail)
+{
     DIR *listing = open_listing(folder);
     if (listing == NULL)
         return detail_set(ret_detail, STATUS_IO, "%s: cannot list: %s", folder->path,
@@ -82,7 +94,7 @@ enum status segment_list_read(struct segment_list *list, const struct folder *fo
         if (entry == NULL)
             break;
         uint64_t number = 0;
-        if (segment_name_parse(entry->d_name, &number))
+        if (name_parse(entry->d_name, suffix, &number))
             status = list_add(list, number, ret_detail);
     }
     if (status == STATUS_OK && errno != 0)

@@ -28,7 +28,10 @@ struct segment_list {
     size_t count;
     size_t capacity;
 };
-/* Appends to an empty list. NO_MEMORY, IO. */
+/* All files named by 20 digits and `suffix`. Appends to an empty list. NO_MEMORY, IO. */
+MUST_USE enum status numbered_list_read(struct segment_list *list, const struct folder *folder,
+                                        const char *suffix, struct detail *ret_detail);
+/* The segments. As numbered_list_read. */
 MUST_USE enum status segment_list_read(struct segment_list *list, const struct folder *folder,
                                        struct detail *ret_detail);
 void segment_list_fini(struct segment_list *list);

@@ -244,6 +244,20 @@ enum status walk_search(struct walk *walk, const struct durable *durable, enum w
     return STATUS_OK;
 }
 
+enum status walk_place(struct walk *walk, const struct durable *durable, uint64_t segment,
+                       uint64_t offset, struct place *ret_place, struct detail *ret_detail)
+{
+    size_t index = 0;
+    const enum status status = walk_refresh(walk, durable, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (!find_segment(walk, segment, &index) || walk->segments[index].number != segment)
+        return detail_set(ret_detail, STATUS_GONE, "%s: segment %" PRIu64 " is not there",
+                          walk->folder.path, segment);
+    *ret_place = (struct place){.segment = index, .offset = offset};
+    return STATUS_OK;
+}
+
 enum status walk_first(struct walk *walk, const struct durable *durable,
                        struct batch_header *ret_first, struct detail *ret_detail)
 {

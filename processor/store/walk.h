@@ -47,6 +47,11 @@ enum walk_by { WALK_BY_EVENT_ID, WALK_BY_REJECTION_ID, WALK_BY_TIME };
 MUST_USE enum status walk_search(struct walk *walk, const struct durable *durable, enum walk_by by,
                                  uint64_t value, struct place *ret_place,
                                  struct detail *ret_detail);
+/* A place by segment number and offset; `number` is the caller's to fill in. GONE: the segment is
+ * no longer there. */
+MUST_USE enum status walk_place(struct walk *walk, const struct durable *durable, uint64_t segment,
+                                uint64_t offset, struct place *ret_place,
+                                struct detail *ret_detail);
 /* The first header that is kept. */
 MUST_USE enum status walk_first(struct walk *walk, const struct durable *durable,
                                 struct batch_header *ret_first, struct detail *ret_detail);

@@ -1,0 +1,32 @@
+/* recall: the state as of any place in the log: the nearest snapshot before it, then what follows.
+ *
+ *     recall_state   for tools: the state as of an event id or a time
+ *     recall_begin   for whoever goes on folding: a start (held_store.h), the snapshot thread
+ *
+ * A snapshot that is damaged, of another log, or does not fit what the log holds is passed over
+ * with a warning; without any the fold begins with the log. Reads only.
+ */
+#ifndef WEIR_PROCESSOR_RECALL_H
+#define WEIR_PROCESSOR_RECALL_H
+
+#include "processor/recover.h"
+#include "processor/store/batch.h"
+
+/* Everything: nothing ends the fold but the log. */
+#define FOLD_END_NONE ((struct fold_end){.event_id = UINT64_MAX, .time_ns = UINT64_MAX})
+
+/* A new recovery that stands where the newest good snapshot not behind `end` does, or at the
+ * beginning: then ret_start is zeroed. ret_snapshot_bytes (may be NULL): size of that snapshot.
+ * GONE: the log no longer has its beginning, and no snapshot stands for it. IO, NO_MEMORY. */
+MUST_USE enum status recall_begin(const char *directory, struct fold_end end,
+                                  struct recovery **ret_recovery, struct log_start *ret_start,
+                                  uint64_t *ret_snapshot_bytes, struct detail *ret_detail);
+
+/* The state as of `end`, from the log up to `durable` (a log that somebody writes is read up to
+ * there). The caller destroys it. GONE as recall_begin, or `end` is before the oldest snapshot of a
+ * log that has lost its beginning; DAMAGED, DIVERGED, IO, NO_MEMORY. */
+MUST_USE enum status recall_state(const char *directory, const struct durable *durable,
+                                  struct fold_end end, struct state **ret_state,
+                                  struct detail *ret_detail);
+
+#endif
