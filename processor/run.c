@@ -155,6 +155,8 @@ static enum status sockets_open(struct run *run, struct detail *ret_detail)
         status = socket_open(&events, &run->events_socket, ret_detail);
     if (status == STATUS_OK)
         status = socket_open(&ingest, &run->ingest_socket, ret_detail);
+    if (status == STATUS_OK)
+        lock_file_note(run->held.lock_fd, socket_endpoint(run->control_socket));
     return status;
 }
 

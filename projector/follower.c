@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/app/lifecycle.h"
 #include "common/base/logger.h"
 #include "common/event/codec.h"
-#include "projector/request.h"
+#include "common/wire/request.h"
 
 enum {
     EVENTS_HIGH_WATER_MARK = 128, /* messages of up to a whole batch; more are lost and replayed */
@@ -121,7 +122,8 @@ enum status follower_ask_log(struct follower *follower, struct follower_log *ret
                              struct detail *ret_detail)
 {
     struct control_request request = {.verb = CONTROL_STATUS};
-    enum status status = request_exchange(follower->control, &request, &follower->head, ret_detail);
+    enum status status =
+        request_exchange(follower->control, &request, lifecycle_fd(), &follower->head, ret_detail);
     if (status == STATUS_OK)
         status = read_log(frame_slice(&follower->head), ret_log, ret_detail);
     return status;

@@ -6,9 +6,9 @@
 
 #include "common/app/lifecycle.h"
 #include "common/app/options.h"
+#include "common/wire/request.h"
 #include "projector/core/answer.h"
 #include "projector/query_print.h"
-#include "projector/request.h"
 
 #define PROGRAM "weir-projector"
 
@@ -85,7 +85,7 @@ static enum status exchange(const struct query_options *options, const char *nam
                                 .message_bytes_max = ANSWER_BYTES_MAX};
     status = socket_open(&to, &socket, ret_detail);
     if (status == STATUS_OK)
-        status = request_exchange(socket, request, ret_reply, ret_detail);
+        status = request_exchange(socket, request, lifecycle_fd(), ret_reply, ret_detail);
     if (status == STATUS_UNAVAILABLE)
         status =
             detail_set(ret_detail, status,

@@ -4,69 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/duration.h"
+
 enum { SETTING_TEXT_BYTES = 192 }; /* a rendered value: "data." and a path at most */
 
 /* ---- values ---- */
-
-/* Decimal digits only, up to `max`. */
-static bool parse_uint(const char *text, uint64_t max, uint64_t *ret_value)
-{
-    uint64_t value = 0;
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        uint64_t digit = (uint64_t)(*text - '0');
-        if (value > (max - digit) / 10)
-            return false;
-        value = value * 10 + digit;
-    }
-    *ret_value = value;
-    return true;
-}
-
-struct unit {
-    const char *name;
-    uint64_t ns;
-};
-static const struct unit units[] = {
-    /* largest first: the canonical text takes the first that divides */
-    {"d", 86400 * 1000000000ULL},
-    {"h", 3600 * 1000000000ULL},
-    {"m", 60 * 1000000000ULL},
-    {"s", 1000000000ULL},
-    {"ms", 1000000},
-    {"us", 1000},
-    {"ns", 1},
-};
-enum { UNIT_COUNT = sizeof units / sizeof units[0] };
-
-static const struct unit *find_unit(const char *name)
-{
-    for (unsigned i = 0; i < UNIT_COUNT; i++) {
-        if (strcmp(units[i].name, name) == 0)
-            return &units[i];
-    }
-    return NULL;
-}
-
-/* "60s": digits and a unit; false unless it is 1 ns to POLICY_WINDOW_NS_MAX. */
-static bool parse_window(const char *text, uint64_t *ret_ns)
-{
-    char digits[24];
-    size_t size = strspn(text, "0123456789");
-    const struct unit *unit = find_unit(text + size);
-    if (unit == NULL || size >= sizeof digits)
-        return false;
-    memcpy(digits, text, size);
-    digits[size] = '\0';
-    uint64_t count;
-    if (!parse_uint(digits, POLICY_WINDOW_NS_MAX / unit->ns, &count) || count == 0)
-        return false;
-    *ret_ns = count * unit->ns;
-    return true;
-}
 
 /* A path in `data` that stands in INI and --limit as it is: no blanks, quotes or semicolons, no
  * empty step. */
@@ -156,7 +98,7 @@ static void write_uint(uint64_t value, char *ret_text)
 
 static bool read_quota(struct policy *policy, const char *value)
 {
-    return parse_uint(value, POLICY_QUOTA_MAX, &policy->quota) && policy->quota > 0;
+    return decimal_parse(value, POLICY_QUOTA_MAX, &policy->quota) && policy->quota > 0;
 }
 
 static void write_quota(const struct policy *policy, char *ret_text)
@@ -166,23 +108,19 @@ static void write_quota(const struct policy *policy, char *ret_text)
 
 static bool read_window(struct policy *policy, const char *value)
 {
-    return parse_window(value, &policy->window_ns);
+    return duration_parse(value, POLICY_WINDOW_NS_MAX, &policy->window_ns);
 }
 
 static void write_window(const struct policy *policy, char *ret_text)
 {
-    const struct unit *unit = units;
-    while (policy->window_ns % unit->ns != 0)
-        unit++;
-    snprintf(ret_text, SETTING_TEXT_BYTES, "%" PRIu64 "%s", policy->window_ns / unit->ns,
-             unit->name);
+    duration_format(policy->window_ns, ret_text);
 }
 
 static bool read_cost(struct policy *policy, const char *value)
 {
     const char *path = data_path(value);
     if (path == NULL)
-        return parse_uint(value, UINT64_MAX, &policy->cost);
+        return decimal_parse(value, UINT64_MAX, &policy->cost);
     strcpy(policy->cost_field, path);
     return true;
 }
@@ -208,7 +146,7 @@ static void write_mode(const struct policy *policy, char *ret_text)
 
 static bool read_keys_max(struct policy *policy, const char *value)
 {
-    return parse_uint(value, POLICY_KEYS_MAX_LARGEST, &policy->keys_max) && policy->keys_max > 0;
+    return decimal_parse(value, POLICY_KEYS_MAX_LARGEST, &policy->keys_max) && policy->keys_max > 0;
 }
 
 static void write_keys_max(const struct policy *policy, char *ret_text)
@@ -218,7 +156,8 @@ static void write_keys_max(const struct policy *policy, char *ret_text)
 
 static bool read_units_max(struct policy *policy, const char *value)
 {
-    return parse_uint(value, POLICY_UNITS_MAX_LARGEST, &policy->units_max) && policy->units_max > 0;
+    return decimal_parse(value, POLICY_UNITS_MAX_LARGEST, &policy->units_max) &&
+           policy->units_max > 0;
 }
 
 static void write_units_max(const struct policy *policy, char *ret_text)

@@ -9,12 +9,20 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define IPC_SCHEME "ipc://"
 #define TCP_SCHEME "tcp://"
 
-enum { SCHEME_BYTES = 6, LOCK_PATH_BYTES_MAX = 4096, PID_TEXT_BYTES = 32 };
+enum {
+    SCHEME_BYTES = 6,
+    LOCK_PATH_BYTES_MAX = 4096,
+    FOLDER_BYTES_MAX = 4096,
+    PID_TEXT_BYTES = 32,
+    LOCK_ATTEMPTS = 50,
+    LOCK_ATTEMPT_EVERY_NS = 1000000,
+};
 
 /* --- endpoints --- */
 
@@ -141,56 +149,119 @@ enum status run_dir_prepare(const char *run_dir, struct detail *ret_detail)
 
 /* --- lock files --- */
 
-/* Who holds the lock, for people; "?" while it cannot be told. */
-static void read_holder(int fd, char ret_pid[PID_TEXT_BYTES])
+/* Where the holder is told to be: "PID\n", and a second line once it can be asked. */
+static void read_holder(int fd, struct lock_holder *ret_holder)
 {
-    char text[PID_TEXT_BYTES];
+    char text[PID_TEXT_BYTES + ENDPOINT_BYTES_MAX];
     ssize_t size = pread(fd, text, sizeof text - 1, 0);
     text[size > 0 ? size : 0] = '\0';
     size_t digits = strspn(text, "0123456789");
-    text[digits] = '\0';
-    memcpy(ret_pid, digits > 0 ? text : "?", digits > 0 ? digits + 1 : 2);
+    ret_holder->endpoint[0] = '\0';
+    (void)snprintf(ret_holder->pid, sizeof ret_holder->pid, "%.*s", digits > 0 ? (int)digits : 1,
+                   digits > 0 ? text : "?");
+    char *line = strchr(text, '\n');
+    size_t length = line == NULL ? 0 : strcspn(line + 1, "\n");
+    if (length > 0 && line[1 + length] == '\n')
+        (void)snprintf(ret_holder->endpoint, sizeof ret_holder->endpoint, "%.*s", (int)length,
+                       line + 1);
 }
 
-static void write_holder(int fd)
+static void write_holder(int fd, const char *endpoint)
 {
-    char text[PID_TEXT_BYTES];
-    int length = snprintf(text, sizeof text, "%jd\n", (intmax_t)getpid());
-    /* The lock is what counts; on a full disk the pid may be missing. */
+    char text[PID_TEXT_BYTES + ENDPOINT_BYTES_MAX + FOLDER_BYTES_MAX];
+    int length = snprintf(text, sizeof text, "%jd\n%s%s", (intmax_t)getpid(), endpoint,
+                          *endpoint == '\0' ? "" : "\n");
+    /* The lock is what counts; on a full disk the text may be missing. */
     if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) != length)
         return;
 }
 
+void lock_file_note(int fd, const char *endpoint)
+{
+    char folder[FOLDER_BYTES_MAX], absolute[FOLDER_BYTES_MAX + ENDPOINT_BYTES_MAX];
+    bool relative =
+        strncmp(endpoint, IPC_SCHEME, SCHEME_BYTES) == 0 && endpoint[SCHEME_BYTES] != '/';
+    if (relative && getcwd(folder, sizeof folder) != NULL) {
+        (void)snprintf(absolute, sizeof absolute, IPC_SCHEME "%s/%s", folder,
+                       endpoint + SCHEME_BYTES);
+        if (strlen(absolute) < ENDPOINT_BYTES_MAX)
+            endpoint = absolute;
+    }
+    write_holder(fd, endpoint);
+}
+
+/* Whoever looks at a lock (lock_file_look, flock(1) in a script) holds it for a moment. */
+static int lock_with_patience(int fd)
+{
+    for (int attempt = 0;; attempt++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK || attempt == LOCK_ATTEMPTS)
+            return -1;
+        (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_ATTEMPT_EVERY_NS}, NULL);
+    }
+}
+
 static enum status lock_open_file(int fd, const char *path, struct detail *ret_detail)
 {
-    char pid[PID_TEXT_BYTES];
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        write_holder(fd);
+    struct lock_holder holder;
+    if (lock_with_patience(fd) == 0) {
+        write_holder(fd, "");
         return STATUS_OK;
     }
     if (errno != EWOULDBLOCK)
         return detail_set(ret_detail, STATUS_IO, "cannot lock %s: %s", path, strerror(errno));
-    read_holder(fd, pid);
+    read_holder(fd, &holder);
     return detail_set(ret_detail, STATUS_BUSY,
                       "%s is held by process %s: stop it, or use another folder or name", path,
-                      pid);
+                      holder.pid);
+}
+
+static enum status lock_path(const char *directory, const char *name,
+                             char ret_path[LOCK_PATH_BYTES_MAX], struct detail *ret_detail)
+{
+    int length = snprintf(ret_path, LOCK_PATH_BYTES_MAX, "%s/%s.lock", directory, name);
+    if (length < 0 || length >= LOCK_PATH_BYTES_MAX)
+        return detail_set(ret_detail, STATUS_CONFIG, "the path of the lock %s is too long", name);
+    return STATUS_OK;
 }
 
 enum status lock_file_take(const char *directory, const char *name, int *ret_fd,
                            struct detail *ret_detail)
 {
     char path[LOCK_PATH_BYTES_MAX];
-    int length = snprintf(path, sizeof path, "%s/%s.lock", directory, name);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return detail_set(ret_detail, STATUS_CONFIG, "the path of the lock %s is too long", name);
+    enum status status = lock_path(directory, name, path, ret_detail);
+    if (status != STATUS_OK)
+        return status;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return detail_set(ret_detail, STATUS_IO, "cannot open %s: %s", path, strerror(errno));
-    enum status status = lock_open_file(fd, path, ret_detail);
+    status = lock_open_file(fd, path, ret_detail);
     if (status != STATUS_OK) {
         close(fd);
         return status;
     }
     *ret_fd = fd;
+    return STATUS_OK;
+}
+
+enum status lock_file_look(const char *directory, const char *name, struct lock_holder *ret_holder,
+                           struct detail *ret_detail)
+{
+    char path[LOCK_PATH_BYTES_MAX];
+    enum status status = lock_path(directory, name, path, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct lock_holder holder = {.held = false};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno != ENOENT)
+        return detail_set(ret_detail, STATUS_IO, "cannot open %s: %s", path, strerror(errno));
+    if (fd >= 0) {
+        holder.held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+        if (holder.held)
+            read_holder(fd, &holder);
+        close(fd);
+    }
+    *ret_holder = holder;
     return STATUS_OK;
 }

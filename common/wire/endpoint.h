@@ -6,6 +6,8 @@
 #ifndef WEIR_COMMON_WIRE_ENDPOINT_H
 #define WEIR_COMMON_WIRE_ENDPOINT_H
 
+#include <stdbool.h>
+
 #include "common/base/status.h"
 
 enum {
@@ -43,5 +45,18 @@ MUST_USE enum status run_dir_prepare(const char *run_dir, struct detail *ret_det
  * lives until the returned descriptor is closed. BUSY, naming the file and the holder's pid; IO. */
 MUST_USE enum status lock_file_take(const char *directory, const char *name, int *ret_fd,
                                     struct detail *ret_detail);
+/* The holder says in the file's second line where it can be asked; relative ipc paths become
+ * absolute. */
+void lock_file_note(int fd, const char *endpoint);
+
+struct lock_holder {
+    bool held;
+    char pid[32];                      /* "?" while it cannot be told */
+    char endpoint[ENDPOINT_BYTES_MAX]; /* "": the holder does not say */
+};
+/* Looks at DIR/NAME.lock without taking it (it is held for a moment, which lock_file_take waits
+ * out). No such file: not held. IO. */
+MUST_USE enum status lock_file_look(const char *directory, const char *name,
+                                    struct lock_holder *ret_holder, struct detail *ret_detail);
 
 #endif

@@ -384,3 +384,85 @@ enum status scan_start_check(const struct folder *folder, const struct log_start
                             start->chain.next_number);
     return status == STATUS_END ? STATUS_OK : status; /* the next segment takes its first batch */
 }
+
+/* ---- the end alone ---- */
+
+static enum status read_first_batch(const struct file *file, struct file_window *window,
+                                    struct batch_disk *ret_disk, struct detail *ret_detail)
+{
+    struct slice bytes;
+    struct batch_view view;
+    file_window_attach(window, file, file->bytes);
+    enum status status =
+        file_window_get(window, 0, BATCH_HEADER_BYTES, AHEAD_BYTES, &bytes, ret_detail);
+    if (status == STATUS_OK)
+        status = batch_decode(bytes.data, ret_disk, ret_detail);
+    if (status == STATUS_OK)
+        status = file_window_get(window, 0, (size_t)batch_disk_bytes(ret_disk), AHEAD_BYTES, &bytes,
+                                 ret_detail);
+    return status == STATUS_OK ? batch_open(ret_disk, bytes, &view, ret_detail) : status;
+}
+
+/* The start of a segment, whose first batch says itself what it continues. END: it has no whole
+ * batch there. */
+static enum status segment_start(const struct folder *folder, uint64_t number,
+                                 struct log_start *ret_start, struct detail *ret_detail)
+{
+    struct file file;
+    struct file_window window;
+    struct batch_disk first = {.header.number = number};
+    enum status status = segment_open(&file, folder, number, O_RDONLY, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status = file_window_init(&window, BATCH_BYTES_MAX);
+    if (status == STATUS_OK)
+        status = read_first_batch(&file, &window, &first, ret_detail);
+    file_window_fini(&window);
+    file_close(&file);
+    if (status == STATUS_DAMAGED || (status == STATUS_OK && first.header.number != number))
+        return STATUS_END;
+    if (status != STATUS_OK)
+        return status;
+    *ret_start = (struct log_start){.segment = number,
+                                    .chain = {.next_number = number,
+                                              .next_event_id = first.header.first_event_id,
+                                              .next_rejection_id = first.header.first_rejection_id,
+                                              .last_time_ns = first.header.first_time_ns,
+                                              .salt = first.seal.salt,
+                                              .write_first = first.seal.write_first,
+                                              .last_crc = first.seal.previous_crc}};
+    return STATUS_OK;
+}
+
+static enum status pass_batch(void *context, const struct batch_view *batch,
+                              struct detail *ret_detail)
+{
+    (void)context;
+    (void)batch;
+    (void)ret_detail;
+    return STATUS_OK;
+}
+
+enum status scan_end(const struct folder *folder, struct scan_result *ret_result,
+                     struct detail *ret_detail)
+{
+    struct segment_list list = {0};
+    struct log_start start = {0};
+    enum status status = segment_list_read(&list, folder, ret_detail);
+    size_t at = list.count;
+    if (status == STATUS_OK && at > 0 && list.numbers[at - 1] > 0) {
+        status = segment_start(folder, list.numbers[--at], &start, ret_detail);
+        if (status == STATUS_END && at > 0 && list.numbers[at - 1] > 0)
+            status = segment_start(folder, list.numbers[--at], &start, ret_detail);
+        else if (status == STATUS_END && at > 0)
+            status = STATUS_OK; /* the log begins in the segment before: from its genesis on */
+        if (status == STATUS_END)
+            status = detail_set(ret_detail, STATUS_DAMAGED, "%s/%020" PRIu64 ".seg: offset 0: %s",
+                                folder->path, list.numbers[at], "its first batch is bad");
+    }
+    segment_list_fini(&list);
+    if (status != STATUS_OK)
+        return status;
+    return scan_log(folder, start.chain.next_number > 0 ? &start : NULL, pass_batch, NULL,
+                    ret_result, ret_detail);
+}

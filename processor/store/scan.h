@@ -39,4 +39,10 @@ MUST_USE enum status scan_log(const struct folder *folder, const struct log_star
 MUST_USE enum status scan_start_check(const struct folder *folder, const struct log_start *start,
                                       struct detail *ret_detail);
 
+/* Finds the end of a log from its last segment alone, in the same way and with the same checks of
+ * that segment (with those of the one before, where the last holds no good batch yet). What stands
+ * before is not looked at. DAMAGED, IO, NO_MEMORY. */
+MUST_USE enum status scan_end(const struct folder *folder, struct scan_result *ret_result,
+                              struct detail *ret_detail);
+
 #endif

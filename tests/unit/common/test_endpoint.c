@@ -295,6 +295,34 @@ static void names_no_process_when_the_file_does_not_tell(void **test_state)
     close(fd);
 }
 
+static void tells_who_holds_a_lock_and_where_to_ask_without_taking_it(void **test_state)
+{
+    struct fixture *f = *test_state;
+    int fd, other;
+    char pid[32];
+    struct lock_holder holder;
+    assert_int_equal(lock_file_look(f->root, "x", &holder, NULL), STATUS_OK);
+    assert_false(holder.held);
+    assert_false(access(path_of(f, "x.lock"), F_OK) == 0);
+    assert_int_equal(lock_file_take(f->root, "x", &fd, NULL), STATUS_OK);
+    assert_int_equal(lock_file_look(f->root, "x", &holder, NULL), STATUS_OK);
+    assert_true(holder.held);
+    assert_string_equal(holder.endpoint, "");
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    assert_string_equal(holder.pid, pid);
+    lock_file_note(fd, "tcp://127.0.0.1:5555");
+    assert_int_equal(lock_file_look(f->root, "x", &holder, NULL), STATUS_OK);
+    assert_string_equal(holder.endpoint, "tcp://127.0.0.1:5555");
+    lock_file_note(fd, "ipc://run/control");
+    assert_int_equal(lock_file_look(f->root, "x", &holder, NULL), STATUS_OK);
+    assert_memory_equal(holder.endpoint, "ipc:///", 7);
+    close(fd);
+    assert_int_equal(lock_file_look(f->root, "x", &holder, NULL), STATUS_OK);
+    assert_false(holder.held);
+    assert_int_equal(lock_file_take(f->root, "x", &other, NULL), STATUS_OK);
+    close(other);
+}
+
 static void says_where_it_could_not_lock(void **test_state)
 {
     struct fixture *f = *test_state;
@@ -324,6 +352,7 @@ int main(void)
         TEST(gives_each_name_a_lock_of_its_own),
         TEST(takes_over_the_lock_of_a_process_that_died),
         TEST(names_no_process_when_the_file_does_not_tell),
+        TEST(tells_who_holds_a_lock_and_where_to_ask_without_taking_it),
         TEST(says_where_it_could_not_lock),
     };
 #undef TEST

@@ -1,6 +1,4 @@
-#include "projector/request.h"
-
-#include "common/app/lifecycle.h"
+#include "common/wire/request.h"
 
 enum { REQUEST_BYTES_MAX = 1024 };
 
@@ -20,7 +18,7 @@ static enum status send_request(struct socket *socket, const struct control_requ
 }
 
 enum status request_exchange(struct socket *socket, const struct control_request *request,
-                             struct frame *ret_reply, struct detail *ret_detail)
+                             int stop_fd, struct frame *ret_reply, struct detail *ret_detail)
 {
     enum status status = send_request(socket, request, ret_detail);
     uint64_t limit_ns = clock_boot_ns() + REQUEST_LIMIT_NS;
@@ -29,9 +27,9 @@ enum status request_exchange(struct socket *socket, const struct control_request
         if (now_ns >= limit_ns)
             return detail_set(ret_detail, STATUS_UNAVAILABLE, "no answer within %llu s",
                               REQUEST_LIMIT_NS / NS_PER_S);
-        struct socket_wait items[] = {{.fd = lifecycle_fd()}, {.socket = socket}};
+        struct socket_wait items[] = {{.fd = stop_fd}, {.socket = socket}};
         status = socket_wait(items, 2, (int)((limit_ns - now_ns) / NS_PER_MS) + 1);
-        if (lifecycle_stopping())
+        if (items[0].ready)
             return detail_set(ret_detail, STATUS_INTERRUPTED, "asked to stop");
         if (status == STATUS_OK && items[1].ready)
             break;
