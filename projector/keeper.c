@@ -36,6 +36,7 @@ struct keeper {
     struct fold_position taken_at, kept_at;
     bool has_problem;
     struct detail problem;
+    struct keeper_guest guest; /* write NULL: there is none */
 };
 
 /* --- loading --- */
@@ -230,6 +231,11 @@ void keeper_close(struct keeper **keeper)
     *keeper = NULL;
 }
 
+void keeper_invite(struct keeper *keeper, const struct keeper_guest *guest)
+{
+    keeper->guest = *guest;
+}
+
 /* --- a checkpoint --- */
 
 static enum status write_rows(struct kept_view *view, uint32_t rows_max, struct detail *ret_detail)
@@ -306,6 +312,8 @@ static enum status commit(struct keeper *keeper, struct detail *ret_detail)
         if (keeper->views[i].is_in)
             status = checkpoint_write(keeper->store, fold_view_type(keeper->fold, i)->name,
                                       &keeper->views[i].checkpoint, ret_detail);
+    if (status == STATUS_OK && keeper->guest.write != NULL)
+        status = keeper->guest.write(keeper->guest.owner, ret_detail);
     if (status == STATUS_OK)
         status = store_commit(keeper->store, ret_detail);
     if (status != STATUS_OK)
@@ -315,13 +323,14 @@ static enum status commit(struct keeper *keeper, struct detail *ret_detail)
     keeper->has_problem = false;
     keeper->is_writing = false;
     keeper->kept_at = keeper->taken_at;
+    if (keeper->guest.committed != NULL)
+        keeper->guest.committed(keeper->guest.owner);
     return STATUS_OK;
 }
 
 /* All rows have to be written again, for what was taken is lost. */
-static void give_up(struct keeper *keeper, const struct detail *why)
+static void start_over(struct keeper *keeper)
 {
-    store_roll_back(keeper->store);
     keeper->is_writing = false;
     keeper->taken_at = keeper->kept_at;
     for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++) {
@@ -329,6 +338,14 @@ static void give_up(struct keeper *keeper, const struct detail *why)
         buffer_clear(&keeper->views[i].taken);
         keeper->views[i].left = (struct slice){NULL, 0};
     }
+}
+
+static void give_up(struct keeper *keeper, const struct detail *why)
+{
+    store_roll_back(keeper->store);
+    start_over(keeper);
+    if (keeper->guest.lost != NULL)
+        keeper->guest.lost(keeper->guest.owner);
     if (!keeper->has_problem)
         log_error("the views cannot be kept; they go on in memory, and it is tried again",
                   "why=\"%s\"", why->text);
@@ -336,11 +353,18 @@ static void give_up(struct keeper *keeper, const struct detail *why)
     keeper->problem = *why;
 }
 
+void keeper_lose(struct keeper *keeper)
+{
+    if (keeper->is_writing)
+        start_over(keeper);
+}
+
 static bool has_news(const struct keeper *keeper)
 {
     struct fold_position position = fold_position(keeper->fold);
     return position.event_id != keeper->taken_at.event_id ||
-           position.rejection_id != keeper->taken_at.rejection_id;
+           position.rejection_id != keeper->taken_at.rejection_id ||
+           (keeper->guest.has_news != NULL && keeper->guest.has_news(keeper->guest.owner));
 }
 
 static enum status work(struct keeper *keeper, uint32_t rows_max, struct detail *ret_detail)

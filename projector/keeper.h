@@ -35,6 +35,19 @@ MUST_USE enum status keeper_open(struct store *store, struct fold *fold,
                                  struct detail *ret_detail);
 void keeper_close(struct keeper **keeper);
 
+/* Who else writes in the keeper's transactions, which it opens or finds open. */
+struct keeper_guest {
+    void *owner;
+    bool (*has_news)(void *owner); /* is there something to commit? */
+    enum status (*write)(void *owner, struct detail *ret_detail); /* just before a commit */
+    void (*committed)(void *owner);
+    void (*lost)(void *owner); /* the transaction was rolled back */
+};
+/* The one guest, from now on. */
+void keeper_invite(struct keeper *keeper, const struct keeper_guest *guest);
+/* The guest's failure rolled the transaction back. */
+void keeper_lose(struct keeper *keeper);
+
 /* Does what is due, a bounded piece of work. `now_ns`: CLOCK_BOOTTIME. */
 void keeper_turn(struct keeper *keeper, uint64_t now_ns);
 /* When keeper_turn has something to do, if records have come; CLOCK_BOOTTIME. */

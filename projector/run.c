@@ -14,6 +14,7 @@
 #include "projector/follower.h"
 #include "projector/keeper.h"
 #include "projector/query_server.h"
+#include "projector/sql_runner.h"
 
 #define PROGRAM          "weir-projector"
 #define DEFAULT_NAME     "main"
@@ -27,9 +28,10 @@ enum {
 
 struct run_options {
     struct endpoint_options endpoints;
-    const char *name;  /* NULL: the first free one */
-    const char *views; /* names with commas between them; NULL: all */
-    const char *db;    /* NULL: see database_path */
+    const char *name;      /* NULL: the first free one */
+    const char *views;     /* names with commas between them; NULL: all */
+    const char *views_dir; /* of views in SQL; NULL: there are none */
+    const char *db;        /* NULL: see database_path */
     bool rebuild;
 };
 
@@ -41,6 +43,7 @@ struct projector {
     struct store *store;
     struct fold *fold;
     struct keeper *keeper;
+    struct sql_runner *sql; /* NULL: no views in SQL */
     struct query_server *server;
     struct log_id log_id;
     const struct view_type *types[FOLD_VIEWS_MAX];
@@ -61,6 +64,8 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
         {"name", "NAME", "name of this projector (default main, or main-2 and on when taken)",
          OPTION_TEXT, &options->name, 0},
         {"views", "A,B", "only these views (default all)", OPTION_TEXT, &options->views, 0},
+        {"views-dir", "DIR", "folder of views in SQL, one .sql file each; may change at any time",
+         OPTION_TEXT, &options->views_dir, 0},
         {"db", "FILE",
          "the views' database (default NAME.db in the folder of --run-dir, else in "
          "$XDG_STATE_HOME/weir)",
@@ -221,6 +226,19 @@ static enum status make_views(struct projector *projector, const struct follower
     return status;
 }
 
+static enum status open_sql(struct projector *projector, const struct endpoints *endpoints,
+                            const struct follower_log *log, const char *folder,
+                            struct detail *ret_detail)
+{
+    struct sql_runner_options options = {.folder = folder,
+                                         .endpoints = endpoints,
+                                         .log = log,
+                                         .store = projector->store,
+                                         .fold = projector->fold,
+                                         .keeper = projector->keeper};
+    return folder != NULL ? sql_runner_open(&options, &projector->sql, ret_detail) : STATUS_OK;
+}
+
 static enum status join(struct projector *projector, const struct endpoints *endpoints,
                         const struct run_options *options, struct detail *ret_detail)
 {
@@ -238,6 +256,8 @@ static enum status join(struct projector *projector, const struct endpoints *end
         status = open_database(projector, options, ret_detail);
     if (status == STATUS_OK)
         status = make_views(projector, log, ret_detail);
+    if (status == STATUS_OK)
+        status = open_sql(projector, endpoints, log, options->views_dir, ret_detail);
     if (status != STATUS_OK)
         goto out;
     projector->log_id = log->log_id;
@@ -274,6 +294,7 @@ static enum status start(struct projector *projector, const struct run_options *
 static void finish(struct projector *projector)
 {
     query_server_close(&projector->server);
+    sql_runner_close(&projector->sql);
     keeper_close(&projector->keeper);
     follower_close(&projector->follower);
     fold_destroy(&projector->fold);
@@ -330,6 +351,8 @@ static int wait_ms(const struct projector *projector, uint64_t now_ns)
         due_ns = projector->summary_due_ns;
     if (keeper_due_ns(projector->keeper) < due_ns)
         due_ns = keeper_due_ns(projector->keeper);
+    if (projector->sql != NULL && sql_runner_due_ns(projector->sql) < due_ns)
+        due_ns = sql_runner_due_ns(projector->sql);
     return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
@@ -340,14 +363,18 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
     follower_announce(projector->follower, projector->name);
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !lifecycle_stopping()) {
-        struct socket_wait items[2 + FOLLOWER_SOCKETS] = {
+        struct socket_wait items[3 + FOLLOWER_SOCKETS] = {
             {.fd = lifecycle_fd()}, {.socket = query_server_socket(projector->server)}};
         int count = 2 + follower_wait_on(projector->follower, items + 2);
+        if (projector->sql != NULL)
+            items[count++] = (struct socket_wait){.socket = sql_runner_socket(projector->sql)};
         status = socket_wait(items, count, wait_ms(projector, clock_boot_ns()));
         if (status != STATUS_OK && status != STATUS_TIMED_OUT && status != STATUS_INTERRUPTED)
             return detail_set(ret_detail, status, "cannot wait on the sockets");
         uint64_t now_ns = clock_boot_ns();
         status = follower_turn(projector->follower, now_ns, ret_detail);
+        if (projector->sql != NULL)
+            sql_runner_turn(projector->sql, now_ns);
         query_server_turn(projector->server, projector->fold, &projector->log_id);
         keeper_turn(projector->keeper, clock_boot_ns());
         log_changes(projector, now_ns);

@@ -273,6 +273,8 @@ enum status sql_views_open(const struct sql_views_options *options, struct sql_v
     views->slots = calloc(SQL_VIEWS_MAX, sizeof *views->slots);
     if (views->slots != NULL)
         status = sql_engine_new(store_sqlite(options->store), &views->engine, ret_detail);
+    if (status == STATUS_OK) /* KiB: rows are touched in any order */
+        status = store_run(views->store, "PRAGMA cache_size = -65536", ret_detail);
     if (status == STATUS_OK)
         status = sql_records_load(views->store, load, views, ret_detail);
     if (status == STATUS_OK)
@@ -497,23 +499,22 @@ uint64_t sql_views_behind(const struct sql_views *views, uint64_t event_id)
     return lowest;
 }
 
-static void park_before(struct sql_views *views, struct slot *slot, struct edition *edition,
-                        uint64_t first_id)
+static void park_at(struct sql_views *views, struct slot *slot, struct edition *edition,
+                    uint64_t event_id)
 {
     struct detail why;
-    if (!is_running(edition) || sql_version_progress(edition->version)->event_id + 1 >= first_id)
+    if (!is_running(edition) || sql_version_progress(edition->version)->event_id >= event_id)
         return;
-    detail_write(&why,
-                 "%s.sql: it needs event %" PRIu64 ", and the log is kept from %" PRIu64 " on",
-                 slot->name, sql_version_progress(edition->version)->event_id + 1, first_id);
+    detail_write(&why, "%s.sql: it needs event %" PRIu64 ", which the log no longer keeps",
+                 slot->name, sql_version_progress(edition->version)->event_id + 1);
     park(views, slot, edition, &why);
 }
 
-void sql_views_gone(struct sql_views *views, uint64_t first_id)
+void sql_views_gone(struct sql_views *views, uint64_t event_id)
 {
     for (uint32_t i = 0; i < views->count; i++) {
-        park_before(views, &views->slots[i], &views->slots[i].live, first_id);
-        park_before(views, &views->slots[i], &views->slots[i].next, first_id);
+        park_at(views, &views->slots[i], &views->slots[i].live, event_id);
+        park_at(views, &views->slots[i], &views->slots[i].next, event_id);
     }
 }
 

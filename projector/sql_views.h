@@ -56,8 +56,8 @@ void sql_views_apply(struct sql_views *views, const struct accepted_record *reco
                      uint32_t count);
 /* The event to begin with, to feed the version that is furthest behind `event_id`; 0: none is. */
 uint64_t sql_views_behind(const struct sql_views *views, uint64_t event_id);
-/* The log has let go of what a version needs: parks those that stand before `first_id`. */
-void sql_views_gone(struct sql_views *views, uint64_t first_id);
+/* The log has let go of this event: parks the versions that need it, or one before it. */
+void sql_views_gone(struct sql_views *views, uint64_t event_id);
 
 /* --- transactions --- */
 

@@ -2,24 +2,71 @@
 
 #include "common/event/codec.h"
 
+static uint32_t guest_count(const struct fold *fold)
+{
+    const struct fold_guest *guest = fold_guest(fold);
+    return guest != NULL ? guest->count(guest->owner) : 0;
+}
+
+/* Views of the fold first, then those of its guest. */
+static const char *view_name(const struct fold *fold, uint32_t view)
+{
+    uint32_t own = fold_view_count(fold);
+    const struct fold_guest *guest = fold_guest(fold);
+    return view < own ? fold_view_type(fold, view)->name : guest->name(guest->owner, view - own);
+}
+
+/* What is wrong with a view; NULL: nothing. */
+static const char *view_problem(const struct fold *fold, uint32_t view)
+{
+    uint32_t own = fold_view_count(fold);
+    const struct fold_guest *guest = fold_guest(fold);
+    return view < own ? NULL : guest->problem(guest->owner, view - own);
+}
+
+static uint32_t count_problems(const struct fold *fold, uint32_t views)
+{
+    uint32_t problems = 0;
+    for (uint32_t i = 0; i < views; i++)
+        problems += view_problem(fold, i) != NULL;
+    return problems;
+}
+
+static void write_problems(const struct fold *fold, uint32_t views, struct buffer *reply)
+{
+    codec_text(reply, "problems");
+    codec_map(reply, count_problems(fold, views));
+    for (uint32_t i = 0; i < views; i++) {
+        if (view_problem(fold, i) == NULL)
+            continue;
+        codec_text(reply, view_name(fold, i));
+        codec_text(reply, view_problem(fold, i));
+    }
+}
+
 static void answer_views(const struct fold *fold, struct buffer *reply)
 {
+    uint32_t views = fold_view_count(fold) + guest_count(fold);
+    bool has_problems = count_problems(fold, views) > 0;
     control_ok_write(reply, 1);
-    codec_map(reply, 1);
+    codec_map(reply, 1 + (uint32_t)has_problems);
     codec_text(reply, "views");
-    codec_array(reply, fold_view_count(fold));
-    for (uint32_t i = 0; i < fold_view_count(fold); i++)
-        codec_text(reply, fold_view_type(fold, i)->name);
+    codec_array(reply, views);
+    for (uint32_t i = 0; i < views; i++)
+        codec_text(reply, view_name(fold, i));
+    if (has_problems)
+        write_problems(fold, views, reply);
 }
 
 static void answer_no_such_view(const struct fold *fold, struct buffer *reply)
 {
+    uint32_t views = fold_view_count(fold) + guest_count(fold);
     struct buffer text;
     buffer_init(&text, CONTROL_TEXT_BYTES_MAX);
     buffer_append_text(&text, "no such view; there are ");
-    for (uint32_t i = 0; i < fold_view_count(fold); i++) {
+    for (uint32_t i = 0; i < views; i++) {
         buffer_append_text(&text, i > 0 ? ", " : "");
-        buffer_append_text(&text, fold_view_type(fold, i)->name);
+        buffer_append_text(&text, view_name(fold, i));
     }
     buffer_append(&text, "", 1);
     control_error_write(reply, CONTROL_CODE_NOT_FOUND,
@@ -76,6 +123,22 @@ static void answer_view(struct fold *fold, const struct log_id *log_id, uint32_t
     write_rows(reply, rows);
 }
 
+static void answer_guest(const struct fold *fold, uint32_t view, struct buffer *reply)
+{
+    const struct fold_guest *guest = fold_guest(fold);
+    struct fold_position position = fold_position(fold);
+    guest->answer(guest->owner, view, &position, reply);
+}
+
+/* The place of the view among all; their number if there is none of this name. */
+static uint32_t view_find(const struct fold *fold, struct slice name)
+{
+    uint32_t view = 0, views = fold_view_count(fold) + guest_count(fold);
+    while (view < views && !slice_equal_text(name, view_name(fold, view)))
+        view++;
+    return view;
+}
+
 void answer(struct fold *fold, const struct log_id *log_id, struct slice request,
             struct buffer *reply)
 {
@@ -95,12 +158,14 @@ void answer(struct fold *fold, const struct log_id *log_id, struct slice request
                             "a projector answers views and view; the rest is for the processor");
         return;
     }
-    uint32_t view = fold_view_find(fold, asked.view);
-    if (view == fold_view_count(fold))
+    uint32_t view = view_find(fold, asked.view), own = fold_view_count(fold);
+    if (view == own + guest_count(fold))
         answer_no_such_view(fold, reply);
     else if (asked.at != AT_NOW)
         control_error_write(reply, CONTROL_CODE_UNSUPPORTED,
                             "this projector shows its views as of now only (at: nil)");
+    else if (view >= own)
+        answer_guest(fold, view - own, reply);
     else
         answer_view(fold, log_id, view, reply);
 }

@@ -1,6 +1,6 @@
 /* answer: what a projector says to a request on its query socket: frame in, frame out. Pure.
  *
- *     [1, "views"]           [1, "ok", {"views": [name, …]}]
+ *     [1, "views"]           [1, "ok", {"views": [name, …]}], with "problems" {name: text} if any
  *     [1, "view", name, nil] [1, "ok", {view, log_id, event_id, rejection_id, time, digest, rows}]
  *
  * `rows` is a list of maps, column → value, sorted by the first columns. Where there are more than

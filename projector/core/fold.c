@@ -18,6 +18,7 @@ struct fold {
     struct fold_mark starts[FOLD_VIEWS_MAX]; /* a view is shown what is behind its start */
     uint32_t view_count;
     uint64_t next_start[FOLD_STREAMS]; /* the next id at which a view starts; UINT64_MAX: none */
+    struct fold_guest guest;           /* accepted NULL: there is none */
     const uint8_t *last_record;        /* where the record read last begins */
     union {                            /* the group that is being applied */
         struct accepted_record accepted[VIEW_GROUP_MAX];
@@ -149,6 +150,16 @@ void fold_destroy(struct fold **fold)
     *fold = NULL;
 }
 
+void fold_invite(struct fold *fold, const struct fold_guest *guest)
+{
+    fold->guest = *guest;
+}
+
+const struct fold_guest *fold_guest(const struct fold *fold)
+{
+    return fold->guest.accepted != NULL ? &fold->guest : NULL;
+}
+
 static enum status damaged(struct detail *ret_detail, enum stream stream, uint64_t id)
 {
     return detail_set(ret_detail, STATUS_DAMAGED,
@@ -197,6 +208,8 @@ static void show_accepted(struct fold *fold, uint32_t count)
     for (uint32_t i = 0; i < fold->view_count && count > 0; i++)
         if (fold->types[i]->apply_accepted != NULL && last > fold->starts[i].position.event_id)
             fold->types[i]->apply_accepted(fold->rows[i], &context, fold->group.accepted, count);
+    if (fold->guest.accepted != NULL && count > 0)
+        fold->guest.accepted(fold->guest.owner, fold->group.accepted, count);
 }
 
 static void show_rejected(struct fold *fold, uint32_t count)

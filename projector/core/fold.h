@@ -42,6 +42,21 @@ struct fold_start {
 
 struct fold;
 
+/* Views of another kind beside those of the fold: they hear what it hears, and answer for
+ * themselves. Those in SQL are so. */
+struct fold_guest {
+    void *owner;
+    /* Every group of accepted records, in order. */
+    void (*accepted)(void *owner, const struct accepted_record *records, uint32_t count);
+    uint32_t (*count)(void *owner);
+    const char *(*name)(void *owner, uint32_t view);
+    /* What is wrong with it, for people; NULL: nothing. */
+    const char *(*problem)(void *owner, uint32_t view);
+    /* Appends the whole reply to `view`; `position` is the fold's. */
+    void (*answer)(void *owner, uint32_t view, const struct fold_position *position,
+                   struct buffer *reply);
+};
+
 struct fold_options {
     const struct view_type *const *types;
     uint32_t type_count;       /* ≤ FOLD_VIEWS_MAX */
@@ -54,6 +69,11 @@ struct fold_options {
 MUST_USE enum status fold_new(const struct fold_options *options, struct fold **ret_fold,
                               struct detail *ret_detail);
 void fold_destroy(struct fold **fold);
+
+/* The one guest, from now on. */
+void fold_invite(struct fold *fold, const struct fold_guest *guest);
+/* NULL: there is none. */
+const struct fold_guest *fold_guest(const struct fold *fold);
 
 /* Applies exactly `count` ≥ 1 records, which are all of `records`, and gives the hash
  * (hash_content) of the last. DAMAGED: bytes that are no such records, or not the ones that come

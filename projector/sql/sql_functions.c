@@ -154,6 +154,16 @@ static void give_field(context *to, int count, sqlite3_value **arguments)
         give_item(to, &value);
 }
 
+static void give_data(context *to, int count, sqlite3_value **arguments)
+{
+    (void)count, (void)arguments;
+    const struct accepted_record *record = record_of(to);
+    if (record == NULL)
+        return;
+    struct mp_reader reader = mp_reader_of(record->event.data);
+    give_json(to, &reader);
+}
+
 /* Attributes are a flat map of texts; a dot in a name is just a dot. */
 static void give_attribute(context *to, int count, sqlite3_value **arguments)
 {
@@ -218,6 +228,7 @@ int sql_functions_install(struct sql_engine *engine)
                      {"sequence", 0, give_sequence},
                      {"schema_version", 0, give_schema_version},
                      {"field", 1, give_field},
+                     {"data", 0, give_data},
                      {"attribute", 1, give_attribute},
                      {"time_text", 1, give_time_text}};
     /* Not in schemas: everyday tools, which do not know them, could not read such tables. */

@@ -14,7 +14,7 @@
 static const char *const functions[] = {
     /* of the current event: sql_functions.c */
     "subject", "source", "type", "event_id", "accepted_at", "occurred_at", "sequence",
-    "schema_version", "field", "attribute", "time_text",
+    "schema_version", "field", "data", "attribute", "time_text",
     /* values */
     "abs", "ceil", "ceiling", "char", "coalesce", "floor", "format", "glob", "hex", "ifnull", "iif",
     "instr", "length", "like", "likelihood", "likely", "lower", "ltrim", "max", "min", "mod",

@@ -58,7 +58,8 @@ static void functions_read_the_current_event(void **unused)
              "  ('i list', field('list')), ('j second', field('list') ->> 1),\n"
              "  ('k attribute', attribute('traceparent')), ('l no such', attribute('no')),\n"
              "  ('m count', (select count(*) from json_each(field('list')))),\n"
-             "  ('n empty', field('')), ('o of null', field(null)), ('p no time', time_text(-1));\n"
+             "  ('n empty', field('')), ('o of null', field(null)), ('p no time', time_text(-1)), "
+             "('p2 data', json_extract(data(), '$.deep.m'));\n"
              "-- on: plain\n"
              "insert into v values ('q none', attribute('any'));\n");
     sql_expect_applied(&f,
@@ -84,6 +85,7 @@ static void functions_read_the_current_event(void **unused)
         "{\"name\":\"k attribute\",\"value\":\"00-1\"},{\"name\":\"l no such\",\"value\":null},"
         "{\"name\":\"m count\",\"value\":2},{\"name\":\"n empty\",\"value\":null},"
         "{\"name\":\"o of null\",\"value\":null},{\"name\":\"p no time\",\"value\":null},"
+        "{\"name\":\"p2 data\",\"value\":-8},"
         "{\"name\":\"q none\",\"value\":null}]");
     sql_expect_counted(&f);
     sql_end(&f);

@@ -512,9 +512,9 @@ static void what_the_log_has_let_go_of_parks_those_that_need_it(void **unused)
     offer(&s, "counts", counts);
     live(&s, "aaa");
     offer(&s, "only_a", only_a);
-    sql_views_gone(s.views, 3);
+    sql_views_gone(s.views, 2);
     expect_in_reply(&s, "only_a",
-                    "parked: only_a.sql: it needs event 1, and the log is kept from 3 on");
+                    "parked: only_a.sql: it needs event 1, which the log no longer keeps");
     expect_in_reply(&s, "counts", "[{\"type\":\"a\",\"n\":3}]");
     close_views(&s);
 }

@@ -1,0 +1,269 @@
+#include "projector/sql_runner.h"
+
+#include <stdlib.h>
+
+#include "common/base/logger.h"
+#include "common/event/codec.h"
+#include "projector/views_folder.h"
+
+enum {
+    HIGH_WATER_MARK = 8,
+    REPLY_BYTES_MAX = 4 * 1024 * 1024, /* a replay is about 1 MiB */
+    REPLAY_RECORDS_MAX = 1000000,      /* the processor's limit on bytes comes first */
+    REQUEST_BYTES_MAX = 64,
+    NUMBER_BYTES = 8,
+};
+
+#define REPEAT_NS (1 * NS_PER_S) /* an unanswered request is sent again */
+
+struct sql_runner {
+    struct sql_views *views;
+    struct views_folder *folder;
+    struct fold *fold;
+    struct keeper *keeper;
+    struct log_id log_id;
+    struct socket *control;
+    struct frame head, header, body;
+    struct buffer request;
+    uint64_t number;   /* of the request; counts up */
+    uint64_t asked_id; /* what it asks for; 0: there is none */
+    uint64_t asked_at_ns;
+    uint64_t look_due_ns; /* CLOCK_BOOTTIME */
+    struct accepted_record group[VIEW_GROUP_MAX];
+};
+
+/* --- what the fold and the keeper say --- */
+
+static void hear(void *owner, const struct accepted_record *records, uint32_t count)
+{
+    struct sql_runner *runner = owner;
+    sql_views_apply(runner->views, records, count);
+}
+
+static uint32_t count(void *owner)
+{
+    const struct sql_runner *runner = owner;
+    return sql_views_count(runner->views);
+}
+
+static const char *name(void *owner, uint32_t view)
+{
+    const struct sql_runner *runner = owner;
+    return sql_views_name(runner->views, view);
+}
+
+static const char *problem(void *owner, uint32_t view)
+{
+    const struct sql_runner *runner = owner;
+    return sql_views_problem(runner->views, view);
+}
+
+static void answer_view(void *owner, uint32_t view, const struct fold_position *position,
+                        struct buffer *reply)
+{
+    struct sql_runner *runner = owner;
+    sql_views_answer(runner->views, view, position, reply);
+}
+
+static bool has_news(void *owner)
+{
+    const struct sql_runner *runner = owner;
+    return sql_views_have_news(runner->views);
+}
+
+static enum status write_progress(void *owner, struct detail *ret_detail)
+{
+    struct sql_runner *runner = owner;
+    return sql_views_write(runner->views, ret_detail);
+}
+
+static void committed(void *owner)
+{
+    struct sql_runner *runner = owner;
+    sql_views_committed(runner->views);
+}
+
+static void lost(void *owner)
+{
+    struct sql_runner *runner = owner;
+    sql_views_lost(runner->views);
+}
+
+/* --- lifecycle --- */
+
+static enum status open_parts(struct sql_runner *runner, const struct sql_runner_options *options,
+                              struct detail *ret_detail)
+{
+    struct sql_views_options views = {.store = options->store,
+                                      .log_id = options->log->log_id,
+                                      .last_event_id = options->log->last_event_id};
+    struct socket_options control = {.kind = SOCKET_DEALER,
+                                     .endpoint = options->endpoints->control,
+                                     .high_water_mark = HIGH_WATER_MARK,
+                                     .message_bytes_max = REPLY_BYTES_MAX};
+    enum status status = sql_views_open(&views, &runner->views, ret_detail);
+    if (status == STATUS_OK)
+        status = views_folder_open(options->folder, runner->views, &runner->folder, ret_detail);
+    if (status == STATUS_OK)
+        status = socket_open(&control, &runner->control, ret_detail);
+    return status;
+}
+
+enum status sql_runner_open(const struct sql_runner_options *options,
+                            struct sql_runner **ret_runner, struct detail *ret_detail)
+{
+    struct sql_runner *runner = calloc(1, sizeof *runner);
+    if (runner == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for views in SQL");
+    runner->fold = options->fold;
+    runner->keeper = options->keeper;
+    runner->log_id = options->log->log_id;
+    frame_init(&runner->head);
+    frame_init(&runner->header);
+    frame_init(&runner->body);
+    buffer_init(&runner->request, REQUEST_BYTES_MAX);
+    enum status status = open_parts(runner, options, ret_detail);
+    if (status != STATUS_OK) {
+        sql_runner_close(&runner);
+        return status;
+    }
+    fold_invite(runner->fold,
+                &(struct fold_guest){runner, hear, count, name, problem, answer_view});
+    keeper_invite(runner->keeper,
+                  &(struct keeper_guest){runner, has_news, write_progress, committed, lost});
+    views_folder_look(runner->folder);
+    *ret_runner = runner;
+    return STATUS_OK;
+}
+
+void sql_runner_close(struct sql_runner **runner)
+{
+    struct sql_runner *old = *runner;
+    if (old == NULL)
+        return;
+    socket_close(&old->control);
+    views_folder_close(&old->folder);
+    sql_views_close(&old->views);
+    frame_fini(&old->head);
+    frame_fini(&old->header);
+    frame_fini(&old->body);
+    buffer_fini(&old->request);
+    free(old);
+    *runner = NULL;
+}
+
+struct sql_views *sql_runner_views(struct sql_runner *runner)
+{
+    return runner->views;
+}
+
+struct socket *sql_runner_socket(struct sql_runner *runner)
+{
+    return runner->control;
+}
+
+/* --- replay --- */
+
+static void ask(struct sql_runner *runner, uint64_t from, uint64_t now_ns)
+{
+    struct control_request request = {
+        .verb = CONTROL_REPLAY, .stream = STREAM_ACCEPTED, .from = from, .max = REPLAY_RECORDS_MAX};
+    uint8_t number[NUMBER_BYTES];
+    runner->asked_id = from;
+    runner->asked_at_ns = now_ns;
+    codec_put_be(number, ++runner->number, NUMBER_BYTES);
+    buffer_clear(&runner->request);
+    control_request_write(&runner->request, &request);
+    /* What cannot be sent now is sent again in time. */
+    if (runner->request.status == STATUS_OK &&
+        socket_send(runner->control, (struct slice){number, NUMBER_BYTES}, true) == STATUS_OK)
+        (void)!socket_send(runner->control, buffer_slice(&runner->request), false);
+}
+
+static void ask_for_what_is_missing(struct sql_runner *runner, uint64_t now_ns)
+{
+    uint64_t from = sql_views_behind(runner->views, fold_position(runner->fold).event_id);
+    if (from == 0)
+        runner->asked_id = 0;
+    else if (runner->asked_id == 0 || now_ns >= runner->asked_at_ns + REPEAT_NS)
+        ask(runner, from, now_ns);
+}
+
+static void apply(struct sql_runner *runner, uint64_t count)
+{
+    struct mp_reader reader = mp_reader_of(frame_slice(&runner->body));
+    while (count > 0) {
+        uint32_t group = 0;
+        while (group < VIEW_GROUP_MAX && group < count &&
+               accepted_record_read(&reader, &runner->group[group]) == STATUS_OK)
+            group++;
+        if (group == 0)
+            return;
+        sql_views_apply(runner->views, runner->group, group);
+        count -= group;
+    }
+}
+
+static void handle_replay(struct sql_runner *runner, uint64_t now_ns)
+{
+    struct replay_reply reply;
+    struct detail why = {.text = ""};
+    enum status status = replay_reply_read(frame_slice(&runner->header), &reply, &why);
+    if (status == STATUS_GONE)
+        sql_views_gone(runner->views, runner->asked_id);
+    if (status != STATUS_OK || !log_id_equal(&reply.log_id, &runner->log_id))
+        return; /* asked again in time; another log is the follower's business */
+    runner->asked_id = 0;
+    uint64_t next = reply.first_id + reply.count;
+    if (reply.count > 0 && next <= fold_position(runner->fold).event_id)
+        ask(runner, next, now_ns); /* the processor reads on while we apply */
+    apply(runner, reply.count);
+}
+
+/* Receives a message of up to three frames. END: none is waiting. */
+static enum status receive(struct sql_runner *runner)
+{
+    struct frame *frames[] = {&runner->head, &runner->header, &runner->body};
+    frame_fini(&runner->header);
+    frame_fini(&runner->body);
+    for (int i = 0; i < 3; i++) {
+        enum status status = socket_receive(runner->control, frames[i]);
+        if (status != STATUS_OK || !frame_more(frames[i]))
+            return status;
+    }
+    socket_discard_rest(runner->control, &runner->body);
+    return STATUS_OK;
+}
+
+static bool is_of_request(const struct sql_runner *runner, struct slice head)
+{
+    uint8_t number[NUMBER_BYTES];
+    codec_put_be(number, runner->number, NUMBER_BYTES);
+    return runner->asked_id > 0 && slice_equal(head, (struct slice){number, NUMBER_BYTES});
+}
+
+/* --- turns --- */
+
+uint64_t sql_runner_due_ns(const struct sql_runner *runner)
+{
+    uint64_t due_ns = runner->look_due_ns;
+    if (runner->asked_id > 0 && runner->asked_at_ns + REPEAT_NS < due_ns)
+        due_ns = runner->asked_at_ns + REPEAT_NS;
+    return due_ns;
+}
+
+void sql_runner_turn(struct sql_runner *runner, uint64_t now_ns)
+{
+    if (now_ns >= runner->look_due_ns) {
+        sql_views_retry(runner->views);
+        views_folder_look(runner->folder);
+        runner->look_due_ns = now_ns + VIEWS_FOLDER_EVERY_NS;
+    }
+    if (receive(runner) == STATUS_OK && is_of_request(runner, frame_slice(&runner->head)))
+        handle_replay(runner, now_ns);
+    ask_for_what_is_missing(runner, now_ns);
+    if (sql_views_take_loss(runner->views))
+        keeper_lose(runner->keeper);
+    if (sql_views_want_commit(runner->views))
+        keeper_finish(runner->keeper);
+}
