@@ -8,6 +8,8 @@
 #ifndef WEIR_PROJECTOR_ASOF_H
 #define WEIR_PROJECTOR_ASOF_H
 
+#include <stdbool.h>
+
 #include "common/wire/control.h"
 #include "common/wire/endpoint.h"
 #include "projector/views/view.h"
@@ -41,10 +43,10 @@ MUST_USE enum status asof_open(const struct asof_options *options, struct asof *
 /* Questions that are open are answered with `unavailable`. */
 void asof_close(struct asof **asof);
 
-/* Takes a question; `answer` is called for it exactly once, from asof_turn or asof_close. FULL:
+/* Takes a question; `on_answer` is called for it exactly once, from asof_turn or asof_close. FULL:
  * too many wait; nothing is called. */
 MUST_USE enum status asof_ask(struct asof *asof, const struct asof_question *question,
-                              asof_answer_fn *answer, void *owner);
+                              asof_answer_fn *on_answer, void *owner);
 
 /* Readable while answers wait. */
 int asof_fd(const struct asof *asof);

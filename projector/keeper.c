@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/logger.h"
+#include "projector/store/snapshot.h"
 #include "projector/store/view_table.h"
 
 #define KIND "built-in"
@@ -22,6 +23,9 @@ struct kept_view {
     struct slice left; /* of `taken` */
     bool is_in;        /* this checkpoint has it */
     struct checkpoint checkpoint;
+    uint64_t snapshot_event_id;                       /* of the newest snapshot */
+    struct snapshot snapshots[SNAPSHOTS_WAITING_MAX]; /* not written yet */
+    uint32_t snapshot_count, snapshots_in;            /* there are; this checkpoint has */
 };
 
 struct keeper {
@@ -94,6 +98,8 @@ static enum status forget(struct store *store, const char *view, struct detail *
         status = checkpoint_remove(store, view, ret_detail);
     if (status == STATUS_OK)
         status = view_table_drop(store, view, ret_detail);
+    if (status == STATUS_OK)
+        status = snapshot_remove_all(store, view, ret_detail);
     if (status == STATUS_OK)
         status = store_commit(store, ret_detail);
     store_roll_back(store);
@@ -176,11 +182,52 @@ void keeper_starts_fini(struct fold_start *starts, uint32_t count)
     }
 }
 
+/* --- snapshots --- */
+
+/* The first `count` of those that wait. */
+static void drop_snapshots(struct kept_view *view, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        snapshot_fini(&view->snapshots[i]);
+    view->snapshot_count -= count;
+    memmove(view->snapshots, view->snapshots + count,
+            view->snapshot_count * sizeof *view->snapshots);
+}
+
+static void take_snapshot(struct keeper *keeper, uint32_t place)
+{
+    struct kept_view *view = &keeper->views[place];
+    struct rows *rows = fold_view_rows(keeper->fold, place);
+    uint64_t event_id = fold_position(keeper->fold).event_id;
+    uint64_t share = (uint64_t)SNAPSHOT_ROWS_SHARE * rows_count(rows);
+    uint64_t every = share > SNAPSHOT_EVERY_EVENTS ? share : SNAPSHOT_EVERY_EVENTS;
+    if (event_id < view->snapshot_event_id + every || fold_view_is_ahead(keeper->fold, place) ||
+        view->snapshot_count == SNAPSHOTS_WAITING_MAX)
+        return;
+    struct snapshot *snapshot = &view->snapshots[view->snapshot_count];
+    if (snapshot_take(keeper->fold, rows, snapshot) == STATUS_OK)
+        view->snapshot_count++;
+    view->snapshot_event_id = event_id;
+}
+
+static enum status write_snapshots(struct keeper *keeper, uint32_t place, struct detail *ret_detail)
+{
+    struct kept_view *view = &keeper->views[place];
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < view->snapshots_in && status == STATUS_OK; i++)
+        status = snapshot_write(keeper->store, fold_view_type(keeper->fold, place),
+                                &view->snapshots[i], ret_detail);
+    return status;
+}
+
 /* --- lifecycle --- */
 
 static enum status open_tables(struct keeper *keeper, struct detail *ret_detail)
 {
     enum status status = store_begin(keeper->store, ret_detail);
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold) && status == STATUS_OK; i++)
+        status = snapshot_newest(keeper->store, fold_view_type(keeper->fold, i)->name,
+                                 &keeper->views[i].snapshot_event_id, ret_detail);
     for (uint32_t i = 0; i < fold_view_count(keeper->fold) && status == STATUS_OK; i++)
         status = view_table_open(keeper->store, fold_view_type(keeper->fold, i),
                                  &keeper->views[i].table, ret_detail);
@@ -224,6 +271,7 @@ void keeper_close(struct keeper **keeper)
     for (uint32_t i = 0; old->views != NULL && i < FOLD_VIEWS_MAX; i++) {
         view_table_close(&old->views[i].table);
         buffer_fini(&old->views[i].taken);
+        drop_snapshots(&old->views[i], old->views[i].snapshot_count);
     }
     free(old->views);
     free(old->policy);
@@ -254,6 +302,7 @@ static enum status take_view(struct keeper *keeper, uint32_t place, struct detai
     struct fold_mark mark = fold_mark(keeper->fold);
     enum status status = STATUS_OK;
     view->is_in = !fold_view_is_ahead(keeper->fold, place);
+    view->snapshots_in = view->is_in ? view->snapshot_count : 0;
     if (!view->is_in)
         return STATUS_OK; /* nothing is new since the checkpoint that it has */
     view->checkpoint = (struct checkpoint){.kind = KIND,
@@ -314,10 +363,14 @@ static enum status commit(struct keeper *keeper, struct detail *ret_detail)
                                       &keeper->views[i].checkpoint, ret_detail);
     if (status == STATUS_OK && keeper->guest.write != NULL)
         status = keeper->guest.write(keeper->guest.owner, ret_detail);
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold) && status == STATUS_OK; i++)
+        status = write_snapshots(keeper, i, ret_detail);
     if (status == STATUS_OK)
         status = store_commit(keeper->store, ret_detail);
     if (status != STATUS_OK)
         return status;
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++)
+        drop_snapshots(&keeper->views[i], keeper->views[i].snapshots_in);
     if (keeper->has_problem)
         log_info("the views are kept again", NULL);
     keeper->has_problem = false;
@@ -379,6 +432,8 @@ static enum status work(struct keeper *keeper, uint32_t rows_max, struct detail 
 void keeper_turn(struct keeper *keeper, uint64_t now_ns)
 {
     struct detail detail = {.text = ""};
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++)
+        take_snapshot(keeper, i);
     if (!keeper->is_writing && (now_ns < keeper->due_ns || !has_news(keeper)))
         return;
     enum status status = work(keeper, PORTION_ROWS, &detail);

@@ -6,6 +6,10 @@
  * leaves one checkpoint or the other. The next begins not before KEEPER_EVERY_NS, nor before nine
  * times as long as the last one took to write: keeping costs a tenth of the time at most.
  *
+ * Now and then a view is also kept as it is, for answers as of then (store/snapshot.h): at least
+ * SNAPSHOT_EVERY_EVENTS and SNAPSHOT_ROWS_SHARE events per row apart, so that packing them costs a
+ * few ns per event however large the views are.
+ *
  * A database that cannot be written (full disk) does not stop the views; it is tried again.
  * Belongs to one thread, that of the store.
  */
@@ -17,6 +21,12 @@
 #include "projector/store/store.h"
 
 #define KEEPER_EVERY_NS (1 * NS_PER_S)
+
+enum {
+    SNAPSHOT_EVERY_EVENTS = 250000,
+    SNAPSHOT_ROWS_SHARE = 8,
+    SNAPSHOTS_WAITING_MAX = 64, /* of one view, between two checkpoints; more are not taken */
+};
 
 struct keeper;
 

@@ -27,8 +27,8 @@ static enum status take_options(int argc, char **argv, struct query_options *opt
                                 struct command *command, char ***ret_operands)
 {
     struct option_spec specs[] = {
-        {"at", "X", "as of an event ('#1234') or a time (RFC 3339); later versions answer it",
-         OPTION_TEXT, &options->at, 0},
+        {"at", "X", "as of an event ('#1234') or a time (RFC 3339); default now", OPTION_TEXT,
+         &options->at, 0},
         {"name", "NAME", "which projector to ask (default main)", OPTION_TEXT, &options->name, 0},
         {"json", NULL, "print one JSON object", OPTION_FLAG, &options->json, 0},
         {"query", "ENDPOINT", "override where queries are answered", OPTION_TEXT,

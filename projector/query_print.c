@@ -83,7 +83,7 @@ static enum status member_text(struct slice map, const char *name, struct slice 
 
 enum status query_print_position(struct slice map, struct buffer *text)
 {
-    struct slice view, digest;
+    struct slice view, digest, note;
     uint64_t event_id, rejection_id, time_ns, next;
     char time[CLOCK_TEXT_BYTES] = "no time yet";
     if (member_text(map, "view", &view) != STATUS_OK ||
@@ -107,6 +107,10 @@ enum status query_print_position(struct slice map, struct buffer *text)
         buffer_append_text(text, "; only the first ");
         append_uint(text, next);
         buffer_append_text(text, " rows");
+    }
+    if (member_text(map, "note", &note) == STATUS_OK) {
+        buffer_append_text(text, "; ");
+        buffer_append(text, note.data, note.size);
     }
     buffer_append_text(text, "\n");
     return text->status;

@@ -1,6 +1,7 @@
 #include "projector/query_server.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     QUERY_HIGH_WATER_MARK = 64, /* messages each way and peer */
@@ -59,18 +60,80 @@ struct socket *query_server_socket(struct query_server *server)
 }
 
 /* A peer that is gone or does not read loses the reply; it asks again. */
+static void send_to(struct query_server *server, const struct frame *envelope, uint32_t count,
+                    struct slice reply)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++)
+        status = socket_send(server->socket, frame_slice(&envelope[i]), true);
+    if (status == STATUS_OK)
+        status = socket_send(server->socket, reply, false);
+    (void)status;
+}
+
 static void send_reply(struct query_server *server)
 {
     if (server->reply.status != STATUS_OK) {
         buffer_clear(&server->reply);
         control_error_write(&server->reply, CONTROL_CODE_UNAVAILABLE, "no memory for the reply");
     }
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < server->envelope_count && status == STATUS_OK; i++)
-        status = socket_send(server->socket, frame_slice(&server->envelope[i]), true);
-    if (status == STATUS_OK)
-        status = socket_send(server->socket, buffer_slice(&server->reply), false);
-    (void)status;
+    send_to(server, server->envelope, server->envelope_count, buffer_slice(&server->reply));
+}
+
+/* --- as of an earlier moment --- */
+
+/* Who asked: the envelope of a request that is answered later. */
+struct asker {
+    struct query_server *server;
+    struct frame envelope[ENVELOPE_FRAMES_MAX];
+    uint32_t envelope_count;
+};
+
+static void answer_asker(void *owner, struct slice reply)
+{
+    struct asker *asker = owner;
+    send_to(asker->server, asker->envelope, asker->envelope_count, reply);
+    for (uint32_t i = 0; i < asker->envelope_count; i++)
+        frame_fini(&asker->envelope[i]);
+    free(asker);
+}
+
+/* The envelope moves to the asker. */
+static struct asker *asker_new(struct query_server *server)
+{
+    struct asker *asker = calloc(1, sizeof *asker);
+    if (asker == NULL)
+        return NULL;
+    asker->server = server;
+    asker->envelope_count = server->envelope_count;
+    memcpy(asker->envelope, server->envelope, sizeof asker->envelope);
+    for (uint32_t i = 0; i < ENVELOPE_FRAMES_MAX; i++)
+        frame_init(&server->envelope[i]);
+    server->envelope_count = 0;
+    return asker;
+}
+
+/* Is the request one for an earlier moment of a view that is here? Then it was taken. */
+static bool ask_asof(struct query_server *server, const struct fold *fold, struct asof *asof)
+{
+    struct control_request asked;
+    enum control_code code;
+    static const char busy[] = "too many questions for earlier moments wait: ask again";
+    if (control_request_read(frame_slice(&server->request), &asked, &code, NULL) != STATUS_OK ||
+        asked.verb != CONTROL_VIEW || asked.at == AT_NOW ||
+        fold_view_find(fold, asked.view) == fold_view_count(fold))
+        return false;
+    struct asof_question question = {.view = asked.view,
+                                     .at = asked.at,
+                                     .event_id = asked.at == AT_EVENT_ID ? asked.at_event_id : 0,
+                                     .time_ns = asked.at == AT_TIME ? asked.time_ns : 0};
+    struct asker *asker = asker_new(server);
+    if (asker != NULL && asof_ask(asof, &question, answer_asker, asker) == STATUS_OK)
+        return true;
+    control_error_write(&server->reply, CONTROL_CODE_UNAVAILABLE, busy);
+    if (asker != NULL)
+        answer_asker(asker, buffer_slice(&server->reply));
+    return true;
 }
 
 enum taken { TAKEN_NOTHING, TAKEN_REQUEST, TAKEN_BAD_ENVELOPE };
@@ -99,13 +162,16 @@ static enum taken take(struct query_server *server)
     return TAKEN_REQUEST;
 }
 
-void query_server_turn(struct query_server *server, struct fold *fold, const struct log_id *log_id)
+void query_server_turn(struct query_server *server, struct fold *fold, const struct log_id *log_id,
+                       struct asof *asof)
 {
     for (int i = 0; i < REQUESTS_PER_TURN_MAX; i++) {
         enum taken taken = take(server);
         if (taken == TAKEN_NOTHING)
             return;
         buffer_clear(&server->reply);
+        if (taken == TAKEN_REQUEST && ask_asof(server, fold, asof))
+            continue;
         if (taken == TAKEN_BAD_ENVELOPE)
             control_error_write(&server->reply, CONTROL_CODE_BAD_REQUEST,
                                 "at most 4 frames of at most 64 bytes before the request");

@@ -11,6 +11,7 @@
 #include "common/app/state_dir.h"
 #include "common/base/clock.h"
 #include "common/base/logger.h"
+#include "projector/asof.h"
 #include "projector/follower.h"
 #include "projector/keeper.h"
 #include "projector/query_server.h"
@@ -44,6 +45,7 @@ struct projector {
     struct fold *fold;
     struct keeper *keeper;
     struct sql_runner *sql; /* NULL: no views in SQL */
+    struct asof *asof;
     struct query_server *server;
     struct log_id log_id;
     const struct view_type *types[FOLD_VIEWS_MAX];
@@ -261,6 +263,15 @@ static enum status join(struct projector *projector, const struct endpoints *end
     if (status != STATUS_OK)
         goto out;
     projector->log_id = log->log_id;
+    struct asof_options asof = {.endpoints = endpoints,
+                                .log_id = log->log_id,
+                                .genesis_policy = log->policy,
+                                .database = store_path(projector->store),
+                                .types = projector->types,
+                                .type_count = projector->type_count};
+    status = asof_open(&asof, &projector->asof, ret_detail);
+    if (status != STATUS_OK)
+        goto out;
     follower_start(projector->follower, &log->log_id, projector->fold);
 out:
     free(log);
@@ -293,6 +304,7 @@ static enum status start(struct projector *projector, const struct run_options *
 
 static void finish(struct projector *projector)
 {
+    asof_close(&projector->asof);
     query_server_close(&projector->server);
     sql_runner_close(&projector->sql);
     keeper_close(&projector->keeper);
@@ -363,9 +375,11 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
     follower_announce(projector->follower, projector->name);
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !lifecycle_stopping()) {
-        struct socket_wait items[3 + FOLLOWER_SOCKETS] = {
-            {.fd = lifecycle_fd()}, {.socket = query_server_socket(projector->server)}};
-        int count = 2 + follower_wait_on(projector->follower, items + 2);
+        struct socket_wait items[4 + FOLLOWER_SOCKETS] = {
+            {.fd = lifecycle_fd()},
+            {.socket = query_server_socket(projector->server)},
+            {.fd = asof_fd(projector->asof)}};
+        int count = 3 + follower_wait_on(projector->follower, items + 3);
         if (projector->sql != NULL)
             items[count++] = (struct socket_wait){.socket = sql_runner_socket(projector->sql)};
         status = socket_wait(items, count, wait_ms(projector, clock_boot_ns()));
@@ -375,7 +389,8 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
         status = follower_turn(projector->follower, now_ns, ret_detail);
         if (projector->sql != NULL)
             sql_runner_turn(projector->sql, now_ns);
-        query_server_turn(projector->server, projector->fold, &projector->log_id);
+        query_server_turn(projector->server, projector->fold, &projector->log_id, projector->asof);
+        asof_turn(projector->asof);
         keeper_turn(projector->keeper, clock_boot_ns());
         log_changes(projector, now_ns);
     }

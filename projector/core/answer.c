@@ -94,11 +94,9 @@ static void write_rows(struct buffer *reply, struct rows *rows)
         write_uint(reply, "left_out", rows_left_out(rows));
 }
 
-static void answer_view(struct fold *fold, const struct log_id *log_id, uint32_t view,
-                        struct buffer *reply)
+void answer_rows(const struct answer_view *view, struct buffer *reply)
 {
-    struct rows *rows = fold_view_rows(fold, view);
-    struct fold_position position = fold_view_position(fold, view);
+    struct rows *rows = view->rows;
     struct digest digest = rows_digest(rows);
     char hex[DIGEST_HEX_BYTES];
     if (rows_sort(rows) != STATUS_OK) {
@@ -109,18 +107,33 @@ static void answer_view(struct fold *fold, const struct log_id *log_id, uint32_t
     uint32_t optional = 0;
     optional += rows_count(rows) > ANSWER_ROWS_MAX;
     optional += rows_left_out(rows) > 0;
+    optional += view->note != NULL;
     control_ok_write(reply, 1);
     codec_map(reply, 7 + optional);
     codec_text(reply, "view");
-    codec_text(reply, fold_view_type(fold, view)->name);
+    codec_text(reply, view->name);
     codec_text(reply, "log_id");
-    codec_bin(reply, (struct slice){log_id->bytes, LOG_ID_BYTES});
-    write_uint(reply, "event_id", position.event_id);
-    write_uint(reply, "rejection_id", position.rejection_id);
-    write_uint(reply, "time", position.time_ns);
+    codec_bin(reply, (struct slice){view->log_id->bytes, LOG_ID_BYTES});
+    write_uint(reply, "event_id", view->position.event_id);
+    write_uint(reply, "rejection_id", view->position.rejection_id);
+    write_uint(reply, "time", view->position.time_ns);
     codec_text(reply, "digest");
     codec_text(reply, hex);
     write_rows(reply, rows);
+    if (view->note != NULL) {
+        codec_text(reply, "note");
+        codec_text(reply, view->note);
+    }
+}
+
+static void answer_now(struct fold *fold, const struct log_id *log_id, uint32_t view,
+                       struct buffer *reply)
+{
+    struct answer_view now = {.name = fold_view_type(fold, view)->name,
+                              .log_id = log_id,
+                              .rows = fold_view_rows(fold, view),
+                              .position = fold_view_position(fold, view)};
+    answer_rows(&now, reply);
 }
 
 static void answer_guest(const struct fold *fold, uint32_t view, struct buffer *reply)
@@ -163,9 +176,9 @@ void answer(struct fold *fold, const struct log_id *log_id, struct slice request
         answer_no_such_view(fold, reply);
     else if (asked.at != AT_NOW)
         control_error_write(reply, CONTROL_CODE_UNSUPPORTED,
-                            "this projector shows its views as of now only (at: nil)");
+                            "this view is shown as of now only (at: nil)");
     else if (view >= own)
         answer_guest(fold, view - own, reply);
     else
-        answer_view(fold, log_id, view, reply);
+        answer_now(fold, log_id, view, reply);
 }

@@ -5,8 +5,9 @@
  *
  * `rows` is a list of maps, column → value, sorted by the first columns. Where there are more than
  * ANSWER_ROWS_MAX the map also has `next`: the number of the first row left out, counted from 0.
- * `left_out` is there when a view was full: how many records it could not count. Whatever the
- * request's bytes are, there is one reply.
+ * `left_out` is there when a view was full: how many records it could not count; `note` where there
+ * is something to say. Whatever the request's bytes are, there is one reply. As of earlier moments
+ * asof.h answers, for that needs more than is here.
  */
 #ifndef WEIR_PROJECTOR_CORE_ANSWER_H
 #define WEIR_PROJECTOR_CORE_ANSWER_H
@@ -17,6 +18,17 @@ enum {
     ANSWER_ROWS_MAX = 10000,
     ANSWER_BYTES_MAX = 32 * 1024 * 1024, /* more than so many rows can have */
 };
+
+/* A view to be shown. */
+struct answer_view {
+    const char *name;
+    const struct log_id *log_id;
+    struct rows *rows;
+    struct fold_position position;
+    const char *note; /* a sentence for people; NULL: none */
+};
+/* Appends a good reply to an empty `reply` of ANSWER_BYTES_MAX. */
+void answer_rows(const struct answer_view *view, struct buffer *reply);
 
 /* Appends the reply to an empty `reply` of ANSWER_BYTES_MAX. Only a buffer that is out of memory
  * has a status then. */

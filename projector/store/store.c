@@ -277,6 +277,28 @@ enum status store_open(const struct store_options *options, struct store **ret_s
     return status;
 }
 
+enum status store_open_reader(const char *path, struct store **ret_store, struct detail *ret_detail)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the database");
+    store->lock_fd = -1;
+    snprintf(store->path, sizeof store->path, "%s", path);
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    enum status status = STATUS_OK;
+    if (sqlite3_open_v2(path, &store->sqlite, flags, NULL) != SQLITE_OK)
+        status = store->sqlite != NULL
+                     ? store_failure(store, "cannot be opened", ret_detail)
+                     : detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the database");
+    if (status == STATUS_OK)
+        sqlite3_busy_timeout(store->sqlite, BUSY_WAIT_MS);
+    if (status == STATUS_OK)
+        *ret_store = store;
+    else
+        store_close(&store);
+    return status;
+}
+
 void store_close(struct store **store)
 {
     struct store *old = *store;

@@ -36,6 +36,9 @@ struct store_options {
  * cannot be read; says how to begin anew. NO_SPACE, IO. */
 MUST_USE enum status store_open(const struct store_options *options, struct store **ret_store,
                                 struct detail *ret_detail);
+/* Opens the database to be read, beside the one that writes. */
+MUST_USE enum status store_open_reader(const char *path, struct store **ret_store,
+                                       struct detail *ret_detail);
 /* What was not committed is rolled back. */
 void store_close(struct store **store);
 

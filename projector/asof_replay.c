@@ -1,0 +1,427 @@
+#include "projector/asof_replay.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/event/codec.h"
+#include "common/wire/socket.h"
+#include "projector/core/asof_search.h"
+#include "projector/core/fold.h"
+#include "projector/store/snapshot.h"
+
+#define PATIENCE_NS (5 * NS_PER_S) /* then the processor counts as not there */
+
+enum {
+    HIGH_WATER_MARK = 8,
+    REPLY_BYTES_MAX = 4 * 1024 * 1024,
+    REQUEST_BYTES_MAX = 64,
+    NUMBER_BYTES = 8,
+    WAIT_MS = 50,
+    RECORDS_MAX = 1000000, /* the processor's limit on bytes comes first */
+};
+
+struct asof_replay {
+    const struct asof_options *options;
+    const atomic_bool *stop;
+    struct socket *control;
+    uint64_t number; /* of the request under way */
+    struct frame head, header, body;
+    struct buffer request;
+};
+
+/* Where a moment is in the log. */
+struct target {
+    struct fold_position position;
+    uint64_t last_event_id; /* of the log, as far as is known */
+};
+
+enum status asof_replay_open(const struct asof_options *options, const atomic_bool *stop,
+                             struct asof_replay **ret_replay, struct detail *ret_detail)
+{
+    struct asof_replay *replay = calloc(1, sizeof *replay);
+    if (replay == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory");
+    replay->options = options;
+    replay->stop = stop;
+    frame_init(&replay->head);
+    frame_init(&replay->header);
+    frame_init(&replay->body);
+    buffer_init(&replay->request, REQUEST_BYTES_MAX);
+    struct socket_options control = {.kind = SOCKET_DEALER,
+                                     .endpoint = options->endpoints->control,
+                                     .high_water_mark = HIGH_WATER_MARK,
+                                     .message_bytes_max = REPLY_BYTES_MAX};
+    enum status status = socket_open(&control, &replay->control, ret_detail);
+    if (status == STATUS_OK)
+        *ret_replay = replay;
+    else
+        asof_replay_close(&replay);
+    return status;
+}
+
+void asof_replay_close(struct asof_replay **replay)
+{
+    struct asof_replay *old = *replay;
+    if (old == NULL)
+        return;
+    frame_fini(&old->head);
+    frame_fini(&old->header);
+    frame_fini(&old->body);
+    buffer_fini(&old->request);
+    socket_close(&old->control);
+    free(old);
+    *replay = NULL;
+}
+
+/* --- asking the processor --- */
+
+static enum status send(struct asof_replay *replay, const struct control_request *request,
+                        struct detail *ret_detail)
+{
+    uint8_t number[NUMBER_BYTES];
+    codec_put_be(number, ++replay->number, NUMBER_BYTES);
+    buffer_clear(&replay->request);
+    control_request_write(&replay->request, request);
+    enum status status = replay->request.status;
+    if (status == STATUS_OK)
+        status = socket_send(replay->control, (struct slice){number, NUMBER_BYTES}, true);
+    if (status == STATUS_OK)
+        status = socket_send(replay->control, buffer_slice(&replay->request), false);
+    if (status == STATUS_OK)
+        return status;
+    return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor cannot be asked now");
+}
+
+/* One message of up to three frames; END: none is there. */
+static enum status receive(struct asof_replay *replay)
+{
+    struct frame *frames[] = {&replay->head, &replay->header, &replay->body};
+    frame_fini(&replay->header);
+    frame_fini(&replay->body);
+    for (int i = 0; i < 3; i++) {
+        enum status status = socket_receive(replay->control, frames[i]);
+        if (status != STATUS_OK || !frame_more(frames[i]))
+            return status;
+    }
+    socket_discard_rest(replay->control, &replay->body);
+    return STATUS_OK;
+}
+
+static bool is_answer(const struct asof_replay *replay)
+{
+    uint8_t number[NUMBER_BYTES];
+    codec_put_be(number, replay->number, NUMBER_BYTES);
+    return slice_equal(frame_slice(&replay->head), (struct slice){number, NUMBER_BYTES});
+}
+
+/* Waits for the answer to the request that was sent last. */
+static enum status await(struct asof_replay *replay, struct detail *ret_detail)
+{
+    uint64_t until_ns = clock_boot_ns() + PATIENCE_NS;
+    while (!atomic_load(replay->stop) && clock_boot_ns() < until_ns) {
+        struct socket_wait item = {.socket = replay->control};
+        enum status status = socket_wait(&item, 1, WAIT_MS);
+        if (status != STATUS_OK)
+            continue;
+        if (receive(replay) == STATUS_OK && is_answer(replay))
+            return STATUS_OK;
+    }
+    return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor does not answer: ask again");
+}
+
+static enum status send_replay(struct asof_replay *replay, enum stream stream, uint64_t from,
+                               uint64_t max, struct detail *ret_detail)
+{
+    struct control_request request = {.verb = CONTROL_REPLAY,
+                                      .stream = stream,
+                                      .from = from,
+                                      .max = max < RECORDS_MAX ? max : RECORDS_MAX};
+    return send(replay, &request, ret_detail);
+}
+
+static enum status await_replay(struct asof_replay *replay, struct replay_reply *ret_reply,
+                                struct detail *ret_detail)
+{
+    enum status status = await(replay, ret_detail);
+    if (status == STATUS_OK)
+        status = replay_reply_read(frame_slice(&replay->header), ret_reply, ret_detail);
+    if (status == STATUS_OK && !log_id_equal(&ret_reply->log_id, &replay->options->log_id))
+        status = detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor serves another log");
+    return status;
+}
+
+static enum status ask_replay(struct asof_replay *replay, enum stream stream, uint64_t from,
+                              uint64_t max, struct replay_reply *ret_reply,
+                              struct detail *ret_detail)
+{
+    enum status status = send_replay(replay, stream, from, max, ret_detail);
+    return status == STATUS_OK ? await_replay(replay, ret_reply, ret_detail) : status;
+}
+
+/* The last id of a stream with a time ≤ time_ns. */
+static enum status seek(struct asof_replay *replay, enum stream stream, uint64_t time_ns,
+                        uint64_t *ret_id, struct detail *ret_detail)
+{
+    struct control_request request = {.verb = CONTROL_SEEK,
+                                      .stream = stream,
+                                      .time_ns = time_ns < EVENT_TIME_NS_MAX ? time_ns + 1
+                                                                             : EVENT_TIME_NS_MAX};
+    struct mp_reader reader;
+    uint32_t items;
+    uint64_t id;
+    enum status status = send(replay, &request, ret_detail);
+    if (status == STATUS_OK)
+        status = await(replay, ret_detail);
+    if (status == STATUS_OK)
+        status = control_reply_read(frame_slice(&replay->header), &reader, &items, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (items != 1 || mp_read_uint(&reader, &id) != STATUS_OK || id == 0)
+        return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor's answer makes no sense");
+    *ret_id = id - 1;
+    return STATUS_OK;
+}
+
+/* --- the moment --- */
+
+static enum status read_rejection(struct asof_replay *replay, uint64_t id,
+                                  struct rejection *ret_record, struct detail *ret_detail)
+{
+    struct replay_reply reply;
+    enum status status = ask_replay(replay, STREAM_REJECTED, id, 1, &reply, ret_detail);
+    struct mp_reader reader = mp_reader_of(frame_slice(&replay->body));
+    if (status == STATUS_OK &&
+        (reply.count != 1 || rejection_read(&reader, ret_record) != STATUS_OK))
+        status =
+            detail_set(ret_detail, STATUS_UNAVAILABLE, "rejection %" PRIu64 " cannot be read", id);
+    return status;
+}
+
+static enum status read_accepted(struct asof_replay *replay, uint64_t id,
+                                 struct accepted_record *ret_record, uint64_t *ret_last_id,
+                                 struct detail *ret_detail)
+{
+    struct replay_reply reply;
+    enum status status = ask_replay(replay, STREAM_ACCEPTED, id, 1, &reply, ret_detail);
+    struct mp_reader reader = mp_reader_of(frame_slice(&replay->body));
+    if (status != STATUS_OK)
+        return status;
+    *ret_last_id = reply.last_id;
+    if (reply.last_id < id)
+        return detail_set(ret_detail, STATUS_NOT_FOUND,
+                          "there is no event %" PRIu64 " yet: the last one is %" PRIu64, id,
+                          reply.last_id);
+    if (reply.count != 1 || accepted_record_read(&reader, ret_record) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_UNAVAILABLE, "event %" PRIu64 " cannot be read", id);
+    return STATUS_OK;
+}
+
+/* The last rejection that was known before the event. */
+static enum status find_rejection(struct asof_replay *replay, uint64_t event_id, uint64_t *ret_id,
+                                  struct detail *ret_detail)
+{
+    struct replay_reply reply;
+    struct asof_search search;
+    uint64_t id;
+    enum status status = ask_replay(replay, STREAM_REJECTED, UINT64_MAX, 1, &reply, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    asof_search_init(&search, event_id, 1, event_id > 0 ? reply.last_id : 0);
+    while (status == STATUS_OK && asof_search_next(&search, &id)) {
+        struct rejection record;
+        status = read_rejection(replay, id, &record, ret_detail);
+        if (status == STATUS_OK)
+            asof_search_learn(&search, record.after_event_id);
+    }
+    *ret_id = asof_search_result(&search);
+    return status;
+}
+
+/* Log time at the target: that of its newest record. */
+static enum status find_time(struct asof_replay *replay, struct target *target,
+                             struct detail *ret_detail)
+{
+    struct fold_position *position = &target->position;
+    struct accepted_record accepted;
+    struct rejection rejection;
+    enum status status = STATUS_OK;
+    if (position->event_id > 0) {
+        status = read_accepted(replay, position->event_id, &accepted, &target->last_event_id,
+                               ret_detail);
+        if (status == STATUS_OK)
+            position->time_ns = accepted.accepted_at_ns;
+    }
+    if (status == STATUS_OK && position->rejection_id > 0) {
+        status = read_rejection(replay, position->rejection_id, &rejection, ret_detail);
+        if (status == STATUS_OK && rejection.rejected_at_ns > position->time_ns)
+            position->time_ns = rejection.rejected_at_ns;
+    }
+    return status;
+}
+
+static enum status find_target(struct asof_replay *replay, const struct asof_question *question,
+                               struct target *ret_target, struct detail *ret_detail)
+{
+    struct target target = {.position = {.event_id = question->event_id}};
+    struct accepted_record record;
+    enum status status = STATUS_OK;
+    if (question->at == AT_TIME) {
+        status =
+            seek(replay, STREAM_ACCEPTED, question->time_ns, &target.position.event_id, ret_detail);
+        if (status == STATUS_OK)
+            status = seek(replay, STREAM_REJECTED, question->time_ns, &target.position.rejection_id,
+                          ret_detail);
+    } else {
+        if (question->event_id > 0)
+            status = read_accepted(replay, question->event_id, &record, &target.last_event_id,
+                                   ret_detail);
+        if (status == STATUS_OK)
+            status = find_rejection(replay, question->event_id, &target.position.rejection_id,
+                                    ret_detail);
+    }
+    if (status == STATUS_OK)
+        status = find_time(replay, &target, ret_detail);
+    if (status == STATUS_OK)
+        *ret_target = target;
+    return status;
+}
+
+/* --- the view --- */
+
+static uint64_t position_of(const struct fold *fold, enum stream stream)
+{
+    struct fold_position position = fold_position(fold);
+    return stream == STREAM_ACCEPTED ? position.event_id : position.rejection_id;
+}
+
+/* Applies the records up to `last`. The next piece is asked for before one is applied. */
+static enum status apply_until(struct asof_replay *replay, struct fold *fold, enum stream stream,
+                               uint64_t last, struct detail *ret_detail)
+{
+    uint64_t next = position_of(fold, stream) + 1;
+    enum status status = STATUS_OK;
+    if (next <= last)
+        status = send_replay(replay, stream, next, last - next + 1, ret_detail);
+    while (next <= last && status == STATUS_OK) {
+        struct replay_reply reply;
+        uint64_t hash;
+        status = await_replay(replay, &reply, ret_detail);
+        if (status != STATUS_OK)
+            return status;
+        if (reply.count == 0 || reply.first_id != next || reply.count > last - next + 1)
+            return detail_set(ret_detail, STATUS_UNAVAILABLE, "the replay makes no sense");
+        next += reply.count;
+        if (next <= last)
+            status = send_replay(replay, stream, next, last - next + 1, ret_detail);
+        if (status == STATUS_OK)
+            status = fold_apply(fold, stream, frame_slice(&replay->body), reply.count, &hash,
+                                ret_detail);
+    }
+    return status;
+}
+
+/* The newest snapshot before the target; none: the beginning. */
+static enum status load_start(const struct asof_replay *replay, const struct view_type *type,
+                              const struct target *target, const struct hash_seed *seed,
+                              struct fold_start *ret_start)
+{
+    struct store *store = NULL;
+    struct fold_position until = target->position;
+    if (type->apply_rejected == NULL)
+        until.rejection_id = INT64_MAX;
+    if (replay->options->database == NULL ||
+        store_open_reader(replay->options->database, &store, NULL) != STATUS_OK)
+        return STATUS_NOT_FOUND;
+    enum status status = snapshot_load(store, type, &until, seed, ret_start, NULL);
+    store_close(&store);
+    return status;
+}
+
+static enum status make_fold(const struct asof_replay *replay, const struct view_type *type,
+                             const struct target *target, struct fold **ret_fold,
+                             struct detail *ret_detail)
+{
+    struct fold_start start = {0};
+    struct fold_options options = {.types = &type,
+                                   .type_count = 1,
+                                   .policy = replay->options->genesis_policy,
+                                   .starts = &start};
+    hash_seed_random(&options.seed);
+    if (load_start(replay, type, target, &options.seed, &start) != STATUS_OK)
+        start = (struct fold_start){0};
+    enum status status = fold_new(&options, ret_fold, ret_detail);
+    free(start.policy);
+    return status;
+}
+
+static enum status fold_target(struct asof_replay *replay, const struct view_type *type,
+                               const struct target *target, struct fold **ret_fold,
+                               struct detail *ret_detail)
+{
+    enum status status = make_fold(replay, type, target, ret_fold, ret_detail);
+    if (status == STATUS_OK && type->apply_rejected != NULL)
+        status = apply_until(replay, *ret_fold, STREAM_REJECTED, target->position.rejection_id,
+                             ret_detail);
+    if (status == STATUS_OK)
+        status =
+            apply_until(replay, *ret_fold, STREAM_ACCEPTED, target->position.event_id, ret_detail);
+    return status;
+}
+
+/* --- the answer --- */
+
+static enum control_code code_of(enum status status)
+{
+    switch (status) {
+    case STATUS_NOT_FOUND:
+        return CONTROL_CODE_NOT_FOUND;
+    case STATUS_GONE:
+        return CONTROL_CODE_GONE;
+    default:
+        return CONTROL_CODE_UNAVAILABLE;
+    }
+}
+
+static const struct view_type *type_of(const struct asof_replay *replay, struct slice view)
+{
+    for (uint32_t i = 0; i < replay->options->type_count; i++)
+        if (slice_equal_text(view, replay->options->types[i]->name))
+            return replay->options->types[i];
+    return NULL;
+}
+
+static void write_answer(const struct asof_replay *replay, const struct view_type *type,
+                         const struct target *target, struct fold *fold, struct buffer *reply)
+{
+    bool nothing = target->position.event_id == 0 && target->position.rejection_id == 0;
+    struct answer_view view = {.name = type->name,
+                               .log_id = &replay->options->log_id,
+                               .rows = fold_view_rows(fold, 0),
+                               .position = target->position,
+                               .note = nothing ? "before the first event: there was no state yet"
+                                               : NULL};
+    answer_rows(&view, reply);
+}
+
+bool asof_replay_answer(struct asof_replay *replay, const struct asof_question *question,
+                        struct buffer *reply)
+{
+    const struct view_type *type = type_of(replay, question->view);
+    struct detail detail = {.text = ""};
+    struct target target = {0};
+    struct fold *fold = NULL;
+    enum status status =
+        type != NULL ? STATUS_OK : detail_set(&detail, STATUS_NOT_FOUND, "no such view");
+    if (status == STATUS_OK)
+        status = find_target(replay, question, &target, &detail);
+    if (status == STATUS_OK)
+        status = fold_target(replay, type, &target, &fold, &detail);
+    if (status == STATUS_OK)
+        write_answer(replay, type, &target, fold, reply);
+    else
+        control_error_write(reply, code_of(status), detail.text);
+    fold_destroy(&fold);
+    return status == STATUS_OK && target.position.event_id < target.last_event_id;
+}
