@@ -218,6 +218,7 @@ void draft_refresh_gauges(const struct draft *draft)
 {
     struct counters *counters = &draft->service->counters;
     counter_set(&counters->sources, state_source_count(draft->state));
+    counter_set(&counters->window_ns, state_longest_window_ns(draft->state));
     for (uint32_t i = 0; i < draft->service->policies->count; i++) {
         counter_set(&counters->policy_keys[i], state_policy_keys(draft->state, i));
         counter_set(&counters->policy_units[i], state_policy_units(draft->state, i));

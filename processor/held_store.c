@@ -63,6 +63,7 @@ enum status held_store_open(struct held_store *held, const struct policy_set *fi
     buffer_init(&genesis, GENESIS_BYTES_MAX);
     genesis_make(first, created_at_ns, &genesis);
     struct log_options options = {.directory = held->directory,
+                                  .segment_bytes = held->segment_bytes,
                                   .genesis = buffer_slice(&genesis),
                                   .created_at_ns = created_at_ns};
     struct log_start start;

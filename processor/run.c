@@ -10,6 +10,7 @@
 
 #include "common/app/lifecycle.h"
 #include "common/app/options.h"
+#include "common/base/duration.h"
 #include "common/base/logger.h"
 #include "common/wire/feed.h"
 #include "common/wire/socket.h"
@@ -21,6 +22,7 @@
 #include "processor/policy_options.h"
 #include "processor/recorder.h"
 #include "processor/report.h"
+#include "processor/snapshots.h"
 
 #define PROGRAM "weir-processor"
 
@@ -39,6 +41,10 @@ struct run_options {
     struct policy_options policy;
     struct endpoint_options endpoints;
     uint64_t records_per_s;
+    const char *retain_for; /* NULL: no limit */
+    uint64_t segment_bytes;
+    uint64_t snapshot_bytes;
+    struct retention_options retention;
 };
 
 /* Everything that `run` holds, in the order in which it is taken. */
@@ -52,6 +58,7 @@ struct run {
     struct ingest *ingest;
     struct commit *commit;
     struct control *control;
+    struct snapshots *snapshots;
     int64_t wall_step_ns; /* the last one warned of */
 };
 
@@ -65,6 +72,14 @@ static enum status options_read(struct run *run, int argc, char **argv)
         OPTIONS_POLICY(o->policy),
         {"refusal-records", "PER_S", "refusals recorded one by one per second; beyond: summaries",
          OPTION_UINT, &o->records_per_s, UINT32_MAX},
+        {"retain-bytes", "BYTES", "drop old segments of the log beyond so many bytes (default: never)",
+         OPTION_UINT, &o->retention.bytes, 0},
+        {"retain-for", "DURATION", "drop segments older than 30d, 12h, 90m … (default: never)",
+         OPTION_TEXT, &o->retain_for, 0},
+        {"segment-bytes", "BYTES", "size of new segments (default 64 MiB; a multiple of 1 MiB)",
+         OPTION_UINT, &o->segment_bytes, SEGMENT_BYTES_LARGEST},
+        {"snapshot-bytes", "BYTES", "a snapshot of the state after so much log (default 16 MiB)",
+         OPTION_UINT, &o->snapshot_bytes, 0},
         OPTIONS_ENDPOINTS(o->endpoints),
     };
     const struct command command = {.name = "run",
@@ -74,9 +89,17 @@ static enum status options_read(struct run *run, int argc, char **argv)
     char **operands;
     int operand_count;
     o->records_per_s = RECORDS_PER_S_DEFAULT;
+    o->segment_bytes = SEGMENT_BYTES;
+    o->snapshot_bytes = SNAPSHOT_EVERY_BYTES;
     enum status status = options_parse(PROGRAM, &command, argc, argv, &operands, &operand_count);
     if (status != STATUS_OK)
         return status;
+    if (status == STATUS_OK && o->retain_for != NULL &&
+        !duration_parse(o->retain_for, UINT64_MAX / 2, &o->retention.for_ns))
+        return options_usage(PROGRAM, &command, "--retain-for: not a duration: %s", o->retain_for);
+    if (o->segment_bytes < SEGMENT_BYTES_MIN || o->segment_bytes % (1024 * 1024) != 0)
+        return options_usage(PROGRAM, &command, "--segment-bytes: at least %d, a multiple of 1 MiB",
+                             (int)SEGMENT_BYTES_MIN);
     if (o->store != NULL && !policy_options_clash(&o->policy))
         return STATUS_OK;
     return options_usage(PROGRAM, &command,
@@ -122,6 +145,7 @@ static enum status store_open(struct run *run, struct detail *ret_detail)
     service->log_id = held->log_id;
     service->genesis_policy = held->genesis_policy;
     service->policies = state_policies(held->state);
+    counter_set(&service->counters.window_ns, state_longest_window_ns(held->state));
     return status;
 }
 
@@ -176,9 +200,10 @@ static enum status parts_make(struct run *run, struct detail *ret_detail)
     if (run->control == NULL)
         reader_destroy(&reader);
     run->commit = commit_new(service, run->events_socket);
+    run->snapshots = snapshots_new(service, run->options.retention, run->options.snapshot_bytes);
     if (service->pool == NULL || service->to_commit == NULL || service->to_core == NULL ||
         service->to_control == NULL || run->control_stop_fd < 0 || run->control == NULL ||
-        run->commit == NULL)
+        run->commit == NULL || run->snapshots == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory or descriptors");
     run->ingest = ingest_new(service, run->held.state, run->ingest_socket);
     if (run->ingest == NULL)
@@ -196,6 +221,12 @@ static void *core_thread(void *run)
 static void *commit_thread(void *run)
 {
     commit_run(((struct run *)run)->commit);
+    return NULL;
+}
+
+static void *snapshots_thread(void *run)
+{
+    snapshots_run(((struct run *)run)->snapshots);
     return NULL;
 }
 
@@ -234,7 +265,7 @@ static void supervise(struct run *run)
 /* Starts the threads, waits for the stop, and ends them in the order in which batches flow. */
 static enum status threads_run(struct run *run, struct detail *ret_detail)
 {
-    pthread_t core, commit, control;
+    pthread_t core, commit, control, snapshots;
     if (pthread_create(&control, NULL, control_thread, run) != 0)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "cannot start a thread");
     bool commit_runs = pthread_create(&commit, NULL, commit_thread, run) == 0;
@@ -246,8 +277,13 @@ static enum status threads_run(struct run *run, struct detail *ret_detail)
                  run->options.store, run->service.endpoints.ingest, run->service.endpoints.events,
                  run->service.endpoints.control, log_durable(run->service.log).last_event_id,
                  log_durable(run->service.log).state_digest);
+        bool snapshots_run = pthread_create(&snapshots, NULL, snapshots_thread, run) == 0;
         supervise(run);
         pthread_join(core, NULL);
+        if (snapshots_run) {
+            snapshots_stop(run->snapshots);
+            pthread_join(snapshots, NULL);
+        }
     } else if (commit_runs) {
         queue_close(run->service.to_commit);
     }
@@ -294,6 +330,7 @@ static void run_end(struct run *run)
 {
     struct service *service = &run->service;
     control_destroy(&run->control);
+    snapshots_destroy(&run->snapshots);
     commit_destroy(&run->commit);
     ingest_destroy(&run->ingest);
     socket_close(&run->ingest_socket);
@@ -328,6 +365,7 @@ int run_main(int argc, char **argv)
     run->service.records_per_s = (uint32_t)run->options.records_per_s;
     run->service.store_directory = run->options.store;
     held_store_init(&run->held, run->options.store);
+    run->held.segment_bytes = run->options.segment_bytes;
     status = run_start(run, &detail);
     if (status == STATUS_OK)
         status = threads_run(run, &detail);

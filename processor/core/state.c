@@ -123,6 +123,15 @@ enum verdict state_verdict(const struct state *state, uint32_t source, uint64_t 
     return source_verdict(source_at(state, source), sequence);
 }
 
+uint64_t state_longest_window_ns(const struct state *state)
+{
+    uint64_t longest_ns = 0;
+    for (uint32_t i = 0; i < state->policies->count; i++)
+        if (state->policies->items[i].window_ns > longest_ns)
+            longest_ns = state->policies->items[i].window_ns;
+    return longest_ns;
+}
+
 uint64_t state_policy_keys(const struct state *state, uint32_t policy)
 {
     assert(policy < state->policies->count);

@@ -65,6 +65,8 @@ struct source_info state_source(const struct state *state, uint32_t slot);
 uint32_t state_source_count(const struct state *state);
 /* The remembered verdict of a sequence ≤ last_sequence. */
 enum verdict state_verdict(const struct state *state, uint32_t source, uint64_t sequence);
+/* The longest window of the policies in force; 0: there are none. */
+uint64_t state_longest_window_ns(const struct state *state);
 /* Live keys and stamps kept, per policy (for status). */
 uint64_t state_policy_keys(const struct state *state, uint32_t policy);
 uint64_t state_policy_units(const struct state *state, uint32_t policy);

@@ -433,14 +433,45 @@ static enum status get_limiter(struct reading *reading, struct limiter *limiter,
 
 /* ---- reading: the whole ---- */
 
-static enum status get_policies(struct reading *reading, struct policy_set *policies, char *text)
+/* What an image begins with. */
+struct beginning {
+    struct position position;
+    uint64_t expired_ns;
+    uint64_t digest_sum;
+};
+
+static enum status get_beginning(struct reading *reading, struct beginning *ret_beginning,
+                                 char ret_text[POLICY_TEXT_BYTES_MAX])
 {
+    struct beginning *b = ret_beginning;
+    uint64_t *const numbers[] = {&b->position.last_event_id, &b->position.last_rejection_id,
+                                 &b->position.last_time_ns, &b->expired_ns, &b->digest_sum};
     size_t size = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && status == STATUS_OK; i++)
+        status = get_uint(reading, numbers[i]);
+    if (status == STATUS_OK && b->position.last_time_ns > b->expired_ns)
+        status = damaged(reading, "its time");
+    if (status == STATUS_OK)
+        status = get_text(reading, ret_text, POLICY_TEXT_BYTES_MAX - 1, &size);
+    if (status == STATUS_OK)
+        ret_text[size] = '\0';
+    return status;
+}
+
+enum status state_image_read_policies(const struct image_source *source,
+                                      char ret_text[POLICY_TEXT_BYTES_MAX],
+                                      struct detail *ret_detail)
+{
+    struct reading reading = {.source = source, .ret_detail = ret_detail};
+    struct beginning beginning;
+    return get_beginning(&reading, &beginning, ret_text);
+}
+
+static enum status parse_policies(struct reading *reading, const char *text,
+                                  struct policy_set *policies)
+{
     struct detail reason;
-    enum status status = get_text(reading, text, POLICY_TEXT_BYTES_MAX - 1, &size);
-    if (status != STATUS_OK)
-        return status;
-    text[size] = '\0';
     if (policy_set_parse(text, "a snapshot", policies, &reason) != STATUS_OK ||
         strcmp(policies->text, text) != 0)
         return damaged(reading, "the policies");
@@ -448,31 +479,28 @@ static enum status get_policies(struct reading *reading, struct policy_set *poli
 }
 
 /* The state with nothing in it but the policies. */
-static enum status get_beginning(struct reading *reading, struct state **ret_state)
+static enum status get_empty_state(struct reading *reading, struct state **ret_state)
 {
-    struct position position = {0};
-    uint64_t expired_ns = 0, digest_sum = 0;
-    uint64_t *const numbers[] = {&position.last_event_id, &position.last_rejection_id,
-                                 &position.last_time_ns, &expired_ns, &digest_sum};
+    struct beginning beginning = {.expired_ns = 0};
     struct policy_set *policies = malloc(sizeof *policies);
     char *text = malloc(POLICY_TEXT_BYTES_MAX);
+    struct state *state = NULL;
     enum status status = policies != NULL && text != NULL ? STATUS_OK : STATUS_NO_MEMORY;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && status == STATUS_OK; i++)
-        status = get_uint(reading, numbers[i]);
-    if (status == STATUS_OK && position.last_time_ns > expired_ns)
-        status = damaged(reading, "its time");
     if (status == STATUS_OK)
-        status = get_policies(reading, policies, text);
-    struct state *state = status == STATUS_OK ? state_new(policies, reading->seed) : NULL;
+        status = get_beginning(reading, &beginning, text);
+    if (status == STATUS_OK)
+        status = parse_policies(reading, text, policies);
+    if (status == STATUS_OK) {
+        state = state_new(policies, reading->seed);
+        status = state == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    }
     free(text);
     free(policies);
-    if (status == STATUS_OK && state == NULL)
-        return STATUS_NO_MEMORY;
     if (status != STATUS_OK)
         return status;
-    state->position = position;
-    state->expired_ns = expired_ns;
-    state->digest_sum = digest_sum;
+    state->position = beginning.position;
+    state->expired_ns = beginning.expired_ns;
+    state->digest_sum = beginning.digest_sum;
     *ret_state = state;
     return STATUS_OK;
 }
@@ -510,7 +538,7 @@ enum status state_image_read(const struct image_source *source, const struct has
 {
     struct reading reading = {.source = source, .seed = seed, .ret_detail = ret_detail};
     struct state *state = NULL;
-    enum status status = get_beginning(&reading, &state);
+    enum status status = get_empty_state(&reading, &state);
     if (status == STATUS_OK)
         status = get_sources(&reading, &state->sources);
     for (uint32_t i = 0; status == STATUS_OK && i < state->policies->count; i++)

@@ -36,4 +36,9 @@ MUST_USE enum status state_image_read(const struct image_source *source,
                                       const struct hash_seed *seed, struct state **ret_state,
                                       struct detail *ret_detail);
 
+/* Only the policies' canonical text, from the beginning of an image. */
+MUST_USE enum status state_image_read_policies(const struct image_source *source,
+                                               char ret_text[POLICY_TEXT_BYTES_MAX],
+                                               struct detail *ret_detail);
+
 #endif

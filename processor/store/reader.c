@@ -265,6 +265,8 @@ enum status reader_replay(struct reader *reader, const struct durable *durable, 
         if (status != STATUS_OK && status != STATUS_END) {
             if (cursor != NULL)
                 cursor->next_id = 0;
+            if (status == STATUS_GONE) /* dropped meanwhile: from where on is there something? */
+                return check_kept(reader, durable, stream, from, ret_reply, ret_detail);
             return status;
         }
     }

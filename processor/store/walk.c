@@ -35,21 +35,25 @@ static enum status refresh(struct walk *walk, struct detail *ret_detail)
     struct segment_list list = {0};
     struct segment_entry *segments = NULL;
     enum status status = segment_list_read(&list, &walk->folder, ret_detail);
-    if (status == STATUS_OK && list.count < walk->segment_count)
-        status =
-            detail_set(ret_detail, STATUS_DAMAGED, "%s: segments have gone", walk->folder.path);
     if (status != STATUS_OK || list.count == 0)
         goto out;
-    segments = realloc(walk->segments, list.count * sizeof *segments);
+    segments = realloc(walk->segments, (walk->segment_count + list.count) * sizeof *segments);
     if (segments == NULL) {
         status = detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for %zu segments", list.count);
         goto out;
     }
-    /* Segments are only ever added at the end: what is known of the others stays true. */
-    for (size_t i = walk->segment_count; i < list.count; i++)
-        segments[i] = (struct segment_entry){.number = list.numbers[i]};
     walk->segments = segments;
-    walk->segment_count = list.count;
+    /* Segments are only ever added at the end and dropped at the beginning: what is known of the
+     * others stays true. */
+    for (size_t i = 0; i < list.count; i++)
+        if (walk->segment_count == 0 ||
+            segments[walk->segment_count - 1].number < list.numbers[i])
+            segments[walk->segment_count++] = (struct segment_entry){.number = list.numbers[i]};
+    while (segments[walk->first].number < list.numbers[0])
+        walk->first++;
+    if (walk->segment_count - walk->first != list.count)
+        status =
+            detail_set(ret_detail, STATUS_DAMAGED, "%s: segments have gone", walk->folder.path);
 out:
     segment_list_fini(&list);
     return status;
@@ -99,6 +103,18 @@ enum status walk_refresh(struct walk *walk, const struct durable *durable,
     return durable_segment(walk, durable, &ignored, ret_detail);
 }
 
+/* The file of a segment is not there: dropped meanwhile, or lost? */
+static enum status gone_or_missing(struct walk *walk, size_t index, struct detail *ret_detail)
+{
+    const uint64_t number = walk->segments[index].number;
+    const enum status status = refresh(walk, ret_detail);
+    if (status == STATUS_OK && index < walk->first)
+        return detail_set(ret_detail, STATUS_GONE, "%s: segment %" PRIu64 " is no longer kept",
+                          walk->folder.path, number);
+    return detail_set(ret_detail, STATUS_DAMAGED, "%s: segment %" PRIu64 " is missing",
+                      walk->folder.path, number);
+}
+
 /* Opens a segment and lets the window see what is durable of it. */
 static enum status attach(struct walk *walk, const struct durable *durable, size_t index,
                           struct detail *ret_detail)
@@ -109,8 +125,10 @@ static enum status attach(struct walk *walk, const struct durable *durable, size
         file_close(&walk->file);
         const enum status status =
             segment_open(&walk->file, &walk->folder, number, O_RDONLY, ret_detail);
+        if (status == STATUS_NOT_FOUND)
+            return gone_or_missing(walk, index, ret_detail);
         if (status != STATUS_OK)
-            return status == STATUS_NOT_FOUND ? STATUS_DAMAGED : status;
+            return status;
         walk->file_segment = index;
     }
     const bool open_end = number == durable->segment;
@@ -224,11 +242,11 @@ static enum status first_header(struct walk *walk, const struct durable *durable
 enum status walk_search(struct walk *walk, const struct durable *durable, enum walk_by by,
                         uint64_t value, struct place *ret_place, struct detail *ret_detail)
 {
-    size_t low = 0;
     size_t high = 0;
     enum status status = durable_segment(walk, durable, &high, ret_detail);
     if (status != STATUS_OK)
         return status;
+    size_t low = walk->first;
     while (low < high) {
         const size_t middle = low + (high - low + 1) / 2;
         struct batch_header first = {0};
@@ -251,7 +269,8 @@ enum status walk_place(struct walk *walk, const struct durable *durable, uint64_
     const enum status status = walk_refresh(walk, durable, ret_detail);
     if (status != STATUS_OK)
         return status;
-    if (!find_segment(walk, segment, &index) || walk->segments[index].number != segment)
+    if (!find_segment(walk, segment, &index) || walk->segments[index].number != segment ||
+        index < walk->first)
         return detail_set(ret_detail, STATUS_GONE, "%s: segment %" PRIu64 " is not there",
                           walk->folder.path, segment);
     *ret_place = (struct place){.segment = index, .offset = offset};
@@ -262,5 +281,5 @@ enum status walk_first(struct walk *walk, const struct durable *durable,
                        struct batch_header *ret_first, struct detail *ret_detail)
 {
     const enum status status = walk_refresh(walk, durable, ret_detail);
-    return status == STATUS_OK ? first_header(walk, durable, 0, ret_first, ret_detail) : status;
+    return status == STATUS_OK ? first_header(walk, durable, walk->first, ret_first, ret_detail) : status;
 }
