@@ -1,5 +1,6 @@
 #include "processor/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ struct control {
     uint32_t hellos_out;  /* with the core or the commit thread */
     struct detail damage; /* what a replay found damaged; "" for nothing */
     struct presence presence;
+    struct first_kept first; /* where the log begins … */
+    uint64_t first_drops;    /* … after so many drops; UINT64_MAX: not known */
 };
 
 struct control *control_new(struct service *service, struct socket *socket, struct reader *reader)
@@ -34,6 +37,7 @@ struct control *control_new(struct service *service, struct socket *socket, stru
     control->service = service;
     control->socket = socket;
     control->reader = reader;
+    control->first_drops = UINT64_MAX;
     frame_init(&control->frame);
     buffer_init(&control->reply, REPLY_BYTES_MAX);
     buffer_init(&control->body, BODY_BYTES_MAX);
@@ -175,6 +179,23 @@ static void seek(struct control *control, const struct envelope *envelope,
     reply_send(control, envelope, false);
 }
 
+/* Where the log begins changes only when retention has dropped something. */
+static void first_refresh(struct control *control)
+{
+    uint64_t drops = counter_get(&control->service->counters.drops);
+    if (control->first_drops == drops)
+        return;
+    enum status status =
+        retention_first_kept(control->service->store_directory, &control->first, NULL);
+    if (status == STATUS_NOT_FOUND) {
+        control->first.event_id = control->first.rejection_id = 1;
+        snprintf(control->first.policy_text, sizeof control->first.policy_text, "%s",
+                 control->service->genesis_policy);
+    }
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+        control->first_drops = drops;
+}
+
 static void status_tell(struct control *control, const struct envelope *envelope,
                         struct slice projector)
 {
@@ -182,7 +203,10 @@ static void status_tell(struct control *control, const struct envelope *envelope
         presence_note(&control->presence, projector, clock_boot_ns());
     buffer_clear(&control->reply);
     control_ok_write(&control->reply, 1);
-    report_status(control->service, control->damage.text, &control->presence, &control->reply);
+    first_refresh(control);
+    const struct status_notes notes = {
+        .damage = control->damage.text, .presence = &control->presence, .first = &control->first};
+    report_status(control->service, &notes, &control->reply);
     reply_send(control, envelope, false);
 }
 

@@ -16,7 +16,7 @@
 struct held_store {
     const char *directory;
     uint64_t segment_bytes; /* of new segments; 0: as usual */
-    int lock_fd; /* -1: not locked */
+    int lock_fd;            /* -1: not locked */
     struct recovery *recovery;
     struct log *log;
     struct state *state; /* as the log tells it; owned until somebody takes it over */

@@ -142,25 +142,28 @@ static void problems_write(const struct service *service, const char *damage, st
         codec_text(buffer, damage);
 }
 
-void report_status(const struct service *service, const char *damage, struct presence *presence,
+void report_status(const struct service *service, const struct status_notes *notes,
                    struct buffer *buffer)
 {
     struct durable durable = log_durable(service->log);
-    codec_map(buffer, COUNTER_PAIRS + 15);
+    codec_map(buffer, COUNTER_PAIRS + 18);
     pair_text(buffer, "version", WEIR_VERSION);
     pair_text(buffer, "role", "primary");
     codec_text(buffer, "log_id");
     codec_bin(buffer, (struct slice){service->log_id.bytes, LOG_ID_BYTES});
     pair_uint(buffer, "last_event_id", durable.last_event_id);
     pair_uint(buffer, "last_rejection_id", durable.last_rejection_id);
+    pair_uint(buffer, "first_event_id", notes->first->event_id);
+    pair_uint(buffer, "first_rejection_id", notes->first->rejection_id);
+    pair_text(buffer, "first_policy", notes->first->policy_text);
     durable_write(&durable, buffer);
     clocks_write(service, buffer); /* two pairs */
     rates_write(service, buffer);
     policies_write(service, buffer); /* three pairs */
     limits_write(buffer);
-    problems_write(service, damage, buffer);
+    problems_write(service, notes->damage, buffer);
     codec_text(buffer, "projectors");
-    presence_write(presence, clock_boot_ns(), buffer);
+    presence_write(notes->presence, clock_boot_ns(), buffer);
     counters_write(service, buffer);
 }
 

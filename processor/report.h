@@ -7,13 +7,19 @@
 #define WEIR_PROCESSOR_REPORT_H
 
 #include "processor/presence.h"
+#include "processor/retention.h"
 #include "processor/service.h"
 
 /* Appends the map of the topic `stats`. */
 void report_stats(const struct service *service, struct buffer *buffer);
 /* Appends the map of the `status` reply. `damage` names what a replay found damaged, "" for
- * nothing; who is not there any more leaves `presence`. */
-void report_status(const struct service *service, const char *damage, struct presence *presence,
+ * nothing; who is not there any more leaves `presence`; `first` is where the log begins. */
+struct status_notes {
+    const char *damage;
+    struct presence *presence;
+    const struct first_kept *first;
+};
+void report_status(const struct service *service, const struct status_notes *notes,
                    struct buffer *buffer);
 
 /* Logs one line: rates since the line before, totals, what is refused and why. */

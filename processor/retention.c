@@ -24,8 +24,7 @@ static void kept_fini(struct kept *kept)
 static enum status kept_read(struct kept *kept, const char *directory, struct detail *ret_detail)
 {
     *kept = (struct kept){.folder.fd = -1};
-    enum status status =
-        folder_open(&kept->folder, directory, SEGMENT_FOLDER, false, ret_detail);
+    enum status status = folder_open(&kept->folder, directory, SEGMENT_FOLDER, false, ret_detail);
     if (status == STATUS_OK)
         status = segment_list_read(&kept->segments, &kept->folder, ret_detail);
     if (status == STATUS_OK)
@@ -74,8 +73,8 @@ static bool wanted(const struct kept *kept, const struct retention_options *opti
     for (size_t i = index; i < kept->segments.count; i++)
         left += segment_bytes(kept, kept->segments.numbers[i]);
     const bool full = options->bytes > 0 && left >= options->bytes;
-    const bool old = options->for_ns > 0 && now_ns > options->for_ns &&
-                     last_time_ns <= now_ns - options->for_ns;
+    const bool old =
+        options->for_ns > 0 && now_ns > options->for_ns && last_time_ns <= now_ns - options->for_ns;
     return full || old;
 }
 
@@ -86,9 +85,8 @@ static size_t find_first_to_keep(const struct kept *kept, const char *directory,
 {
     const struct segment_list *snapshots = &kept->snapshots;
     uint64_t last_but_one_ns;
-    if (snapshots->count < 2 ||
-        snapshot_time(directory, snapshots->numbers[snapshots->count - 2], &last_but_one_ns,
-                      NULL) != STATUS_OK)
+    if (snapshots->count < 2 || snapshot_time(directory, snapshots->numbers[snapshots->count - 2],
+                                              &last_but_one_ns, NULL) != STATUS_OK)
         return 0;
     size_t segment = kept->segments.count;
     for (size_t i = snapshots->count - 1; i-- > 0;) {
@@ -113,8 +111,8 @@ static enum status segments_remove(const struct kept *kept, size_t count, struct
         char name[SEGMENT_NAME_BYTES];
         segment_name(kept->segments.numbers[i], name);
         if (unlinkat(kept->folder.fd, name, 0) != 0)
-            return detail_set(ret_detail, STATUS_IO, "%s/%s: cannot remove: %s",
-                              kept->folder.path, name, strerror(errno));
+            return detail_set(ret_detail, STATUS_IO, "%s/%s: cannot remove: %s", kept->folder.path,
+                              name, strerror(errno));
         const enum status status = folder_sync(&kept->folder, ret_detail);
         if (status != STATUS_OK)
             return status;

@@ -31,9 +31,8 @@ static inline bool retention_is_on(const struct retention_options *options)
 
 /* Drops what may go at log time `now_ns`; `window_ns` is the longest in force. ret_segments is how
  * many went, 0 mostly. IO, NO_MEMORY: try again later. */
-MUST_USE enum status retention_apply(const char *directory,
-                                     const struct retention_options *options, uint64_t now_ns,
-                                     uint64_t window_ns, uint32_t *ret_segments,
+MUST_USE enum status retention_apply(const char *directory, const struct retention_options *options,
+                                     uint64_t now_ns, uint64_t window_ns, uint32_t *ret_segments,
                                      struct detail *ret_detail);
 
 /* Where the log begins now. */

@@ -158,12 +158,13 @@ static void drop_old(struct snapshots *self)
         return;
     if (retention_apply(service->store_directory, &self->retention,
                         log_durable(service->log).last_time_ns,
-                        counter_get(&service->counters.window_ns), &segments,
-                        &detail) != STATUS_OK)
+                        counter_get(&service->counters.window_ns), &segments, &detail) != STATUS_OK)
         log_warn("retention could not drop old segments: tried again later", "why=\"%s\"",
                  detail.text);
-    if (segments > 0)
-        log_info("old segments were dropped", "segments=%" PRIu32, segments);
+    if (segments == 0)
+        return;
+    counter_add(&service->counters.drops, 1);
+    log_info("old segments were dropped", "segments=%" PRIu32, segments);
 }
 
 /* ---- the thread ---- */

@@ -22,7 +22,7 @@ enum {
     SEGMENT_BYTES = 64 * 1024 * 1024,
     SEGMENT_BYTES_MIN = 4 * 1024 * 1024,
     SEGMENT_BYTES_LARGEST = 1024 * 1024 * 1024,
-    BATCH_BYTES_MAX = 2 * 1024 * 1024,   /* header and payload, with padding */
+    BATCH_BYTES_MAX = 2 * 1024 * 1024, /* header and payload, with padding */
     BATCH_HEADER_BYTES = 128,
     BATCH_EVENTS_MAX = 65536,
     LOG_APPEND_BATCHES_MAX = 64, /* in one group */

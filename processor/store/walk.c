@@ -46,8 +46,7 @@ static enum status refresh(struct walk *walk, struct detail *ret_detail)
     /* Segments are only ever added at the end and dropped at the beginning: what is known of the
      * others stays true. */
     for (size_t i = 0; i < list.count; i++)
-        if (walk->segment_count == 0 ||
-            segments[walk->segment_count - 1].number < list.numbers[i])
+        if (walk->segment_count == 0 || segments[walk->segment_count - 1].number < list.numbers[i])
             segments[walk->segment_count++] = (struct segment_entry){.number = list.numbers[i]};
     while (segments[walk->first].number < list.numbers[0])
         walk->first++;
@@ -281,5 +280,6 @@ enum status walk_first(struct walk *walk, const struct durable *durable,
                        struct batch_header *ret_first, struct detail *ret_detail)
 {
     const enum status status = walk_refresh(walk, durable, ret_detail);
-    return status == STATUS_OK ? first_header(walk, durable, walk->first, ret_first, ret_detail) : status;
+    return status == STATUS_OK ? first_header(walk, durable, walk->first, ret_first, ret_detail)
+                               : status;
 }

@@ -21,7 +21,7 @@ struct walk {
     struct folder folder;
     struct segment_entry *segments; /* ascending */
     size_t segment_count;
-    size_t first; /* index of the first that is kept: what retention drops keeps its index */
+    size_t first;        /* index of the first that is kept: what retention drops keeps its index */
     struct file file;    /* the segment that is open; names it in messages about damage */
     size_t file_segment; /* index of it, where file.fd ≥ 0 */
     struct file_window window;
@@ -38,7 +38,8 @@ struct place {
 MUST_USE enum status walk_init(struct walk *walk, const char *directory, struct detail *ret_detail);
 void walk_fini(struct walk *walk);
 
-/* Learns of new segments, and of dropped ones, up to the durable end. To be called whenever `durable` is a new one. */
+/* Learns of new segments, and of dropped ones, up to the durable end. To be called whenever
+ * `durable` is a new one. */
 MUST_USE enum status walk_refresh(struct walk *walk, const struct durable *durable,
                                   struct detail *ret_detail);
 
