@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -353,4 +354,140 @@ enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *e
     if (json_fast_read(line, now_ns, event, ret_source))
         return STATUS_OK;
     return json_tree_read(line, now_ns, event, ret_source, ret_detail);
+}
+
+/* --- records --- */
+
+/* A number that is written as digits, or as a JSON integer. */
+static enum status number_member(const json_t *line, const char *name, uint64_t *ret_value,
+                                 struct detail *ret_detail)
+{
+    const json_t *value = json_object_get(line, name);
+    if (value == NULL || json_is_null(value))
+        return STATUS_OK;
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *ret_value = (uint64_t)json_integer_value(value);
+        return STATUS_OK;
+    }
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 20 || text[digits] != '\0')
+        return bad(ret_detail, name, "must be a number of digits");
+    *ret_value = strtoull(text, NULL, 10);
+    return STATUS_OK;
+}
+
+static enum status short_member(const json_t *line, const char *name,
+                                char ret_text[JSON_RECORD_TEXT_BYTES_MAX],
+                                struct detail *ret_detail)
+{
+    struct slice text = {NULL, 0};
+    enum status status = text_member(line, name, &text, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (text.size >= JSON_RECORD_TEXT_BYTES_MAX)
+        return bad(ret_detail, name, "is too long");
+    if (text.size > 0)
+        memcpy(ret_text, text.data, text.size);
+    ret_text[text.size] = '\0';
+    return STATUS_OK;
+}
+
+static enum status stamp_member(const json_t *line, const char *name, uint64_t *ret_time_ns,
+                                struct detail *ret_detail)
+{
+    char text[JSON_RECORD_TEXT_BYTES_MAX];
+    enum status status = short_member(line, name, text, ret_detail);
+    if (status != STATUS_OK || text[0] == '\0')
+        return status;
+    return clock_parse(text, ret_time_ns) ? STATUS_OK
+                                          : bad(ret_detail, name, "must be an RFC 3339 time");
+}
+
+static enum status key_member(const json_t *line, struct json_record *record,
+                              struct detail *ret_detail)
+{
+    const json_t *value = json_object_get(line, "key");
+    record->has_key = value != NULL && !json_is_null(value);
+    record->key_is_text = !json_is_integer(value);
+    if (record->has_key && record->key_is_text)
+        return short_member(line, "key", record->key, ret_detail);
+    record->key_number = json_is_integer(value) ? json_integer_value(value) : 0;
+    return STATUS_OK;
+}
+
+static enum status rejection_members(const json_t *line, struct json_record *record,
+                                     struct detail *ret_detail)
+{
+    record->is_rejection = true;
+    record->count = 1;
+    enum status status = number_member(line, "rejectionid", &record->id, ret_detail);
+    if (status == STATUS_OK)
+        status = number_member(line, "count", &record->count, ret_detail);
+    if (status == STATUS_OK)
+        status = stamp_member(line, "rejectedat", &record->time_ns, ret_detail);
+    if (status == STATUS_OK)
+        status = short_member(line, "reason", record->reason, ret_detail);
+    if (status == STATUS_OK)
+        status = short_member(line, "policy", record->policy, ret_detail);
+    if (status == STATUS_OK)
+        status = key_member(line, record, ret_detail);
+    return status;
+}
+
+static enum status accepted_members(json_t *line, uint64_t now_ns, struct buffer *event,
+                                    struct json_record *record, struct detail *ret_detail)
+{
+    struct slice source = {NULL, 0};
+    enum status status = number_member(line, "eventid", &record->id, ret_detail);
+    if (status == STATUS_OK)
+        status = number_member(line, "sequence", &record->sequence, ret_detail);
+    if (status == STATUS_OK)
+        status = stamp_member(line, "acceptedat", &record->time_ns, ret_detail);
+    if (status == STATUS_OK)
+        status = text_member(line, "source", &source, ret_detail);
+    if (status == STATUS_OK && source.size > EVENT_SOURCE_BYTES_MAX)
+        status = bad(ret_detail, "source", "is too long");
+    if (status != STATUS_OK)
+        return status;
+    if (source.size > 0)
+        memcpy(record->source, source.data, source.size);
+    record->source[source.size] = '\0';
+    return event_write(line, now_ns, event, ret_detail);
+}
+
+/* As written_check; our own types pass. */
+static enum status stored_check(struct slice written, struct detail *ret_detail)
+{
+    struct mp_reader reader = mp_reader_of(written);
+    struct event event;
+    if (event_read_stored(&reader, &event) == STATUS_OK && event.type.size >= 4 &&
+        memcmp(event.type.data, "weir", 4) == 0)
+        return STATUS_OK;
+    return written_check(written, ret_detail);
+}
+
+enum status json_read_record(struct slice line, uint64_t now_ns, struct buffer *event,
+                             struct json_record *ret_record, struct detail *ret_detail)
+{
+    json_t *object = NULL;
+    size_t size_before = event->size;
+    struct json_record record = {.count = 1};
+    enum status status = line_parse(line, &object, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    if (json_object_get(object, "rejectionid") != NULL) {
+        status = rejection_members(object, &record, ret_detail);
+    } else {
+        status = accepted_members(object, now_ns, event, &record, ret_detail);
+        struct slice written = {event->data + size_before, event->size - size_before};
+        if (status == STATUS_OK)
+            status = stored_check(written, ret_detail);
+    }
+    if (status == STATUS_OK)
+        *ret_record = record;
+    else
+        event->size = size_before;
+    json_decref(object);
+    return status;
 }

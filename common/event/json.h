@@ -7,6 +7,7 @@
 #ifndef WEIR_COMMON_EVENT_JSON_H
 #define WEIR_COMMON_EVENT_JSON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/buffer.h"
@@ -25,6 +26,28 @@ enum { JSON_LINE_BYTES_MAX = 1024 * 1024 };
  * out: they tell of the log that a line was read from. What is appended has passed event_read. */
 MUST_USE enum status json_read_event(struct slice line, uint64_t now_ns, struct buffer *event,
                                      char *ret_source, struct detail *ret_detail);
+
+enum { JSON_RECORD_TEXT_BYTES_MAX = 129 }; /* of a policy's name or a key, with its NUL */
+
+/* A line that tells of a log's record: an event and, where the line says so, how the log has it. */
+struct json_record {
+    bool is_rejection; /* it has a rejectionid */
+    uint64_t id;       /* eventid or rejectionid; 0: none */
+    uint64_t time_ns;  /* acceptedat or rejectedat; 0: none */
+    uint64_t sequence; /* 0: none */
+    uint64_t count;    /* of a rejection; 1 where the line has none */
+    bool has_key;      /* of a rejection, where a policy refused it */
+    bool key_is_text;
+    int64_t key_number;
+    char source[EVENT_SOURCE_BYTES_MAX + 1]; /* "": none */
+    char reason[JSON_RECORD_TEXT_BYTES_MAX]; /* of a rejection */
+    char policy[JSON_RECORD_TEXT_BYTES_MAX];
+    char key[JSON_RECORD_TEXT_BYTES_MAX];
+};
+/* Reads a line as json_read_event does, and what it tells of the log. Events of our own types
+ * (weir…) pass, for they stand in logs. Of a rejection nothing is appended to `event`. */
+MUST_USE enum status json_read_record(struct slice line, uint64_t now_ns, struct buffer *event,
+                                      struct json_record *ret_record, struct detail *ret_detail);
 
 /* One stored MessagePack item as JSON text, appended to `text`: for query --json, status and
  * evidence. Integers beyond ±2^53 become strings; bin and ext become a hex string; NaN and infinity

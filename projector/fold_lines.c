@@ -1,0 +1,313 @@
+#include "projector/fold_lines.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/lifecycle.h"
+#include "common/app/options.h"
+#include "common/base/clock.h"
+#include "common/event/codec.h"
+#include "common/event/json.h"
+#include "common/upload/lines.h"
+#include "projector/core/answer.h"
+#include "projector/query_print.h"
+
+#define PROGRAM        "weir-projector"
+#define DEFAULT_SOURCE "-"
+
+enum {
+    RECORD_BYTES_MAX = EVENT_BYTES_MAX + 4096,
+    TEXT_BYTES_MAX = 2 * ANSWER_BYTES_MAX,
+};
+
+struct fold_options_given {
+    const char *policy; /* file */
+    bool json;
+};
+
+/* The fold counts what comes, 1, 2, 3, …, for the lines may be a part of a log; `shown` is what
+ * they say themselves. */
+struct folding {
+    struct fold *fold;
+    struct lines *lines;
+    struct buffer event, record;
+    struct fold_position shown;
+    char *policy;
+};
+
+/* --- options --- */
+
+static const struct view_type *find_type(const char *name)
+{
+    for (uint32_t i = 0; i < view_type_count; i++)
+        if (strcmp(view_types[i]->name, name) == 0)
+            return view_types[i];
+    return NULL;
+}
+
+static enum status choose_types(const struct command *command, char **names, int count,
+                                const struct view_type **ret_types, uint32_t *ret_count)
+{
+    uint32_t chosen = 0;
+    for (uint32_t i = 0; count == 0 && i < view_type_count && i < FOLD_VIEWS_MAX; i++)
+        ret_types[chosen++] = view_types[i];
+    for (int i = 0; i < count && chosen < FOLD_VIEWS_MAX; i++) {
+        ret_types[chosen] = find_type(names[i]);
+        if (ret_types[chosen++] == NULL)
+            return options_usage(PROGRAM, command, "no view '%s'", names[i]);
+    }
+    *ret_count = chosen;
+    return STATUS_OK;
+}
+
+/* The file's text; "" without a file. */
+static enum status read_policy(const char *path, char **ret_text, struct detail *ret_detail)
+{
+    char *text = calloc(1, POLICY_TEXT_BYTES_MAX);
+    if (text == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the policy");
+    FILE *file = path != NULL ? fopen(path, "r") : NULL;
+    if (path != NULL && file == NULL) {
+        free(text);
+        return detail_set(ret_detail, STATUS_CONFIG, "--policy: cannot read %s", path);
+    }
+    if (file != NULL) {
+        size_t size = fread(text, 1, POLICY_TEXT_BYTES_MAX - 1, file);
+        text[size] = '\0';
+        fclose(file);
+    }
+    *ret_text = text;
+    return STATUS_OK;
+}
+
+/* --- one line --- */
+
+static enum status apply(struct folding *folding, enum stream stream, struct detail *ret_detail)
+{
+    uint64_t hash;
+    return fold_apply(folding->fold, stream, buffer_slice(&folding->record), 1, &hash, ret_detail);
+}
+
+static uint64_t log_time(const struct folding *folding, uint64_t time_ns)
+{
+    uint64_t newest_ns = fold_position(folding->fold).time_ns;
+    return time_ns > newest_ns ? time_ns : newest_ns;
+}
+
+static enum status apply_event(struct folding *folding, const struct json_record *line,
+                               struct detail *ret_detail)
+{
+    struct mp_reader reader = mp_reader_of(buffer_slice(&folding->event));
+    struct event event;
+    uint64_t id = fold_position(folding->fold).event_id + 1;
+    if (event_read_stored(&reader, &event) != STATUS_OK ||
+        buffer_reserve(&folding->record, RECORD_BYTES_MAX) != STATUS_OK)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for an event");
+    const char *source = line->source[0] != '\0' ? line->source : DEFAULT_SOURCE;
+    uint64_t time_ns = line->time_ns > 0 ? line->time_ns : event.occurred_at_ns;
+    uint8_t *end =
+        accepted_record_put(folding->record.data, id, log_time(folding, time_ns),
+                            slice_of_text(source), line->sequence, buffer_slice(&folding->event));
+    folding->record.size = (size_t)(end - folding->record.data);
+    folding->shown.event_id = line->id > 0 ? line->id : id;
+    return apply(folding, STREAM_ACCEPTED, ret_detail);
+}
+
+static enum status apply_rejection(struct folding *folding, const struct json_record *line,
+                                   struct detail *ret_detail)
+{
+    struct buffer key;
+    struct rejection record = {.rejection_id = fold_position(folding->fold).rejection_id + 1,
+                               .rejected_at_ns = log_time(folding, line->time_ns),
+                               .count = line->count,
+                               .retry_after_ns = RECORD_NEVER,
+                               .policy = slice_of_text(line->policy)};
+    if (!reason_parse(slice_of_text(line->reason), &record.reason))
+        return detail_set(ret_detail, STATUS_BAD_INPUT, "reason: '%s' is none", line->reason);
+    buffer_init(&key, JSON_RECORD_TEXT_BYTES_MAX + CODEC_TEXT_HEADER_BYTES_MAX);
+    if (line->has_key && line->key_is_text)
+        codec_text(&key, line->key);
+    else if (line->has_key)
+        codec_int(&key, line->key_number);
+    record.key = buffer_slice(&key);
+    rejection_write(&folding->record, &record);
+    enum status status = key.status != STATUS_OK ? key.status : folding->record.status;
+    if (status == STATUS_OK)
+        status = apply(folding, STREAM_REJECTED, ret_detail);
+    folding->shown.rejection_id = line->id > 0 ? line->id : record.rejection_id;
+    buffer_fini(&key);
+    return status;
+}
+
+static bool is_blank(struct slice line)
+{
+    for (size_t i = 0; i < line.size; i++)
+        if (memchr(" \t\r", line.data[i], 3) == NULL)
+            return false;
+    return true;
+}
+
+static enum status take_line(struct folding *folding, struct slice line, struct detail *ret_detail)
+{
+    struct json_record record;
+    struct detail why = {.text = ""};
+    if (is_blank(line))
+        return STATUS_OK;
+    buffer_clear(&folding->event);
+    buffer_clear(&folding->record);
+    enum status status = json_read_record(line, clock_wall_ns(), &folding->event, &record, &why);
+    if (status == STATUS_OK)
+        status = record.is_rejection ? apply_rejection(folding, &record, &why)
+                                     : apply_event(folding, &record, &why);
+    if (status == STATUS_OK)
+        return status;
+    return detail_set(ret_detail, status == STATUS_DAMAGED ? STATUS_BAD_INPUT : status,
+                      "line %" PRIu64 ": %s", lines_number(folding->lines), why.text);
+}
+
+static enum status take_lines(struct folding *folding, struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !lifecycle_stopping() && !lines_over(folding->lines)) {
+        struct slice line;
+        enum status found = lines_next(folding->lines, &line);
+        if (found == STATUS_OK)
+            status = take_line(folding, line, ret_detail);
+        else if (found == STATUS_END)
+            status = lines_read(folding->lines, ret_detail);
+        else
+            status = detail_set(ret_detail, STATUS_BAD_INPUT, "line %" PRIu64 ": too long",
+                                lines_number(folding->lines));
+    }
+    return status;
+}
+
+/* --- what is printed --- */
+
+static enum status write_out(struct buffer *text, FILE *file, struct detail *ret_detail)
+{
+    bool failed = text->size > 0 && fwrite(text->data, 1, text->size, file) != text->size;
+    buffer_clear(text);
+    if (failed || fflush(file) != 0)
+        return detail_set(ret_detail, STATUS_IO, "cannot write the view");
+    return STATUS_OK;
+}
+
+static enum status print_map(struct slice map, bool json, struct detail *ret_detail)
+{
+    struct buffer text;
+    buffer_init(&text, TEXT_BYTES_MAX);
+    enum status status = json ? query_print_json(map, &text) : query_print_table(map, &text);
+    if (status == STATUS_OK)
+        status = write_out(&text, stdout, ret_detail);
+    if (status == STATUS_OK && !json)
+        status = query_print_position(map, &text);
+    if (status == STATUS_OK && !json)
+        status = write_out(&text, stderr, ret_detail);
+    buffer_fini(&text);
+    return status;
+}
+
+static enum status print_view(struct folding *folding, uint32_t view, bool json,
+                              struct detail *ret_detail)
+{
+    static const struct log_id no_log = {{0}};
+    struct buffer reply;
+    struct mp_reader reader;
+    struct slice map;
+    uint32_t items;
+    struct answer_view shown = {.name = fold_view_type(folding->fold, view)->name,
+                                .log_id = &no_log,
+                                .rows = fold_view_rows(folding->fold, view),
+                                .position = folding->shown};
+    buffer_init(&reply, ANSWER_BYTES_MAX);
+    answer_rows(&shown, &reply);
+    enum status status = reply.status;
+    if (status == STATUS_OK)
+        status = control_reply_read(buffer_slice(&reply), &reader, &items, ret_detail);
+    if (status == STATUS_OK)
+        status = mp_read_raw(&reader, &map);
+    if (status == STATUS_OK)
+        status = print_map(map, json, ret_detail);
+    buffer_fini(&reply);
+    return status;
+}
+
+static enum status print_views(struct folding *folding, bool json, struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    folding->shown.time_ns = fold_position(folding->fold).time_ns;
+    for (uint32_t i = 0; i < fold_view_count(folding->fold) && status == STATUS_OK; i++)
+        status = print_view(folding, i, json, ret_detail);
+    return status;
+}
+
+/* --- the command --- */
+
+static enum status fold_input(struct folding *folding, struct fold_options *views,
+                              const struct fold_options_given *given, struct detail *ret_detail)
+{
+    enum status status = lifecycle_start(ret_detail);
+    if (status == STATUS_OK)
+        status = read_policy(given->policy, &folding->policy, ret_detail);
+    views->policy = folding->policy;
+    hash_seed_random(&views->seed);
+    if (status == STATUS_OK)
+        status = fold_new(views, &folding->fold, ret_detail);
+    if (status == STATUS_OK)
+        status = lines_open("-", &folding->lines, ret_detail);
+    if (status == STATUS_OK)
+        status = take_lines(folding, ret_detail);
+    if (status == STATUS_OK)
+        status = print_views(folding, given->json, ret_detail);
+    return status;
+}
+
+static enum status take_options(int argc, char **argv, struct fold_options_given *given,
+                                struct command *command, char ***ret_operands, int *ret_count)
+{
+    struct option_spec specs[] = {
+        {"policy", "FILE", "the log's first policies, for the view limits (default none)",
+         OPTION_TEXT, &given->policy, 0},
+        {"json", NULL, "print one JSON object for each view", OPTION_FLAG, &given->json, 0},
+    };
+    command->options = specs;
+    command->option_count = sizeof specs / sizeof specs[0];
+    enum status status = options_parse(PROGRAM, command, argc, argv, ret_operands, ret_count);
+    command->options = NULL;
+    command->option_count = 0;
+    return status;
+}
+
+int fold_main(int argc, char **argv)
+{
+    struct command command = {.name = "fold",
+                              .operands = "[VIEW ...]",
+                              .help = "views over JSON Lines on standard input, no sockets",
+                              .operands_min = 0,
+                              .operands_max = FOLD_VIEWS_MAX};
+    const struct view_type *types[FOLD_VIEWS_MAX];
+    struct fold_options views = {.types = types};
+    struct fold_options_given given = {0};
+    struct folding folding = {0};
+    struct detail detail = {.text = ""};
+    char **names = NULL;
+    int count = 0;
+    enum status status = take_options(argc, argv, &given, &command, &names, &count);
+    if (status == STATUS_OK)
+        status = choose_types(&command, names, count, types, &views.type_count);
+    if (status != STATUS_OK)
+        return (int)status_exit_code(status);
+
+    buffer_init(&folding.event, EVENT_BYTES_MAX);
+    buffer_init(&folding.record, RECORD_BYTES_MAX);
+    status = fold_input(&folding, &views, &given, &detail);
+    lines_close(&folding.lines);
+    fold_destroy(&folding.fold);
+    free(folding.policy);
+    buffer_fini(&folding.event);
+    buffer_fini(&folding.record);
+    return status == STATUS_OK ? EXIT_CODE_DONE : lifecycle_fail(PROGRAM, status, &detail);
+}
