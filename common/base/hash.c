@@ -38,6 +38,12 @@ uint64_t hash_keyed(const struct hash_seed *seed, const void *bytes, size_t size
     return siphash(seed->bytes, bytes, size, 1, 3);
 }
 
+struct hash_wide hash_wide(uint64_t seed, const void *bytes, size_t size)
+{
+    XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, size, seed);
+    return (struct hash_wide){hash.low64, hash.high64};
+}
+
 void digest_add(struct digest *digest, const void *bytes, size_t size)
 {
     XXH128_hash_t row = XXH3_128bits(bytes, size);

@@ -25,6 +25,13 @@ struct hash_seed {
 void hash_seed_random(struct hash_seed *ret_seed);
 uint64_t hash_keyed(const struct hash_seed *seed, const void *bytes, size_t size);
 
+/* 128 bits of XXH3, for telling keys apart by their hash alone. The seed makes collisions hard to
+ * aim for; against who knows it nothing is promised. */
+struct hash_wide {
+    uint64_t low, high;
+};
+struct hash_wide hash_wide(uint64_t seed, const void *bytes, size_t size);
+
 /* A sum mod 2^128: adding and taking away rows in any order gives the same digest. */
 struct digest {
     uint64_t low, high;

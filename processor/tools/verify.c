@@ -1,0 +1,264 @@
+#include "processor/tools/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/lifecycle.h"
+#include "common/app/options.h"
+#include "common/app/progress.h"
+#include "common/base/clock.h"
+#include "common/event/codec.h"
+#include "common/event/json.h"
+#include "processor/store/scan.h"
+#include "processor/store/segment.h"
+#include "processor/tools/judge.h"
+
+#define PROGRAM "weir-processor"
+
+enum { REPORT_BYTES_MAX = 1024 * 1024, LINE_BYTES_MAX = 256, RECORDS_PER_LOOK = 100000 };
+
+struct verify {
+    const char *store;
+    bool json;
+    struct folder folder;
+    struct findings findings;
+    struct judge *judge;
+    struct scan_result end;
+    uint64_t segments; /* in the folder */
+    uint64_t segment;  /* the one that is read, and how many before it */
+    uint64_t segments_done;
+    struct progress progress;
+    uint64_t looked_at; /* records, when the clock was last read */
+};
+
+/* ---- reading ---- */
+
+static enum status options_read(struct verify *v, int argc, char **argv)
+{
+    const struct option_spec specs[] = {
+        {"store", "DIR", "folder of the log", OPTION_TEXT, &v->store, 0},
+        {"json", NULL, "the result as one JSON object", OPTION_FLAG, &v->json, 0},
+    };
+    const struct command command = {
+        .name = "verify",
+        .help = "check every byte of a log, prove every window, decide everything again",
+        .options = specs,
+        .option_count = sizeof specs / sizeof specs[0]};
+    char **operands;
+    int operand_count;
+    enum status status = options_parse(PROGRAM, &command, argc, argv, &operands, &operand_count);
+    if (status == STATUS_OK && v->store == NULL)
+        return options_usage(PROGRAM, &command, "--store DIR is missing");
+    return status;
+}
+
+static uint64_t records_read(const struct verify *v)
+{
+    struct judge_result result = judge_result(v->judge);
+    return result.events + result.rejections;
+}
+
+static void progress_tick(struct verify *v, const struct batch_view *batch)
+{
+    uint64_t records = records_read(v), now_ns;
+    if (batch->segment != v->segment) {
+        v->segment = batch->segment;
+        v->segments_done++;
+    }
+    if (records - v->looked_at < RECORDS_PER_LOOK)
+        return;
+    v->looked_at = records;
+    now_ns = clock_boot_ns();
+    if (!progress_due(&v->progress, now_ns))
+        return;
+    char line[LINE_BYTES_MAX], fields[LINE_BYTES_MAX];
+    double done = (double)v->segments_done + (double)batch->end_offset / (double)SEGMENT_BYTES;
+    double percent = v->segments == 0 ? 100 : 100 * done / (double)v->segments;
+    struct judge_result result = judge_result(v->judge);
+    snprintf(line, sizeof line,
+             "%" PRIu64 " events, %" PRIu64 " rejections, %" PRIu64 " violations, %.0f %%",
+             result.events, result.rejections, v->findings.count, percent > 100 ? 100 : percent);
+    snprintf(fields, sizeof fields, "events=%" PRIu64 " rejections=%" PRIu64 " violations=%" PRIu64,
+             result.events, result.rejections, v->findings.count);
+    progress_say(&v->progress, line, fields, records, now_ns);
+}
+
+/* A log_visit_fn. */
+static enum status visit(void *context, const struct batch_view *batch, struct detail *ret_detail)
+{
+    struct verify *v = context;
+    if (lifecycle_stopping())
+        return detail_set(ret_detail, STATUS_INTERRUPTED, "stopped before the end of the log");
+    enum status status = judge_visit(v->judge, batch, ret_detail);
+    if (status == STATUS_OK)
+        progress_tick(v, batch);
+    return status;
+}
+
+static enum status log_read(struct verify *v, struct detail *ret_detail)
+{
+    struct segment_list list = {0};
+    enum status status = folder_open(&v->folder, v->store, SEGMENT_FOLDER, false, ret_detail);
+    if (status != STATUS_OK)
+        return status == STATUS_NOT_FOUND
+                   ? detail_set(ret_detail, STATUS_IO, "%s: there is no log", v->store)
+                   : status;
+    status = segment_list_read(&list, &v->folder, ret_detail);
+    v->segments = list.count;
+    segment_list_fini(&list);
+    if (status != STATUS_OK)
+        return status;
+    v->judge = judge_new(v->store, &v->findings);
+    if (v->judge == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    progress_start(&v->progress, clock_boot_ns());
+    return scan_log(&v->folder, visit, v, &v->end, ret_detail);
+}
+
+/* ---- telling ---- */
+
+static void text_pair(struct buffer *map, const char *key, const char *value)
+{
+    codec_text(map, key);
+    codec_text(map, value);
+}
+
+static void uint_pair(struct buffer *map, const char *key, uint64_t value)
+{
+    codec_text(map, key);
+    codec_uint(map, value);
+}
+
+static void violations_write(const struct findings *findings, struct buffer *map)
+{
+    uint32_t kept =
+        findings->count < FINDINGS_KEPT ? (uint32_t)findings->count : (uint32_t)FINDINGS_KEPT;
+    codec_text(map, "violations");
+    codec_array(map, kept);
+    for (uint32_t i = 0; i < kept; i++) {
+        codec_map(map, 2);
+        text_pair(map, "what", findings->kept[i].what.text);
+        text_pair(map, "where", findings->kept[i].where);
+    }
+}
+
+/* 16 digits, as status tells it. */
+static void state_digest_format(const struct verify *v, char ret_hex[DIGEST_HEX_BYTES])
+{
+    const struct state *state = v->judge == NULL ? NULL : judge_state(v->judge);
+    snprintf(ret_hex, DIGEST_HEX_BYTES, "%016" PRIx64, state == NULL ? 0 : state_digest(state));
+}
+
+static void result_write(const struct verify *v, bool ok, double seconds, struct buffer *map)
+{
+    struct judge_result result = {0};
+    char digest[DIGEST_HEX_BYTES];
+    if (v->judge != NULL)
+        result = judge_result(v->judge);
+    digest_hex(&result.records, digest);
+    codec_map(map, 11);
+    codec_text(map, "ok");
+    codec_bool(map, ok);
+    uint_pair(map, "events", result.events);
+    uint_pair(map, "rejections", result.rejections);
+    uint_pair(map, "batches", result.batches);
+    uint_pair(map, "violation_count", v->findings.count);
+    violations_write(&v->findings, map);
+    uint_pair(map, "torn_bytes", v->end.torn_bytes);
+    text_pair(map, "records_digest", digest);
+    state_digest_format(v, digest);
+    text_pair(map, "state_digest", digest);
+    codec_text(map, "seconds");
+    codec_float(map, seconds);
+    uint_pair(map, "events_per_s",
+              seconds > 0 ? (uint64_t)((double)result.events / seconds) : result.events);
+}
+
+static void json_say(const struct verify *v, bool ok, double seconds)
+{
+    struct buffer map, text;
+    buffer_init(&map, REPORT_BYTES_MAX);
+    buffer_init(&text, REPORT_BYTES_MAX);
+    result_write(v, ok, seconds, &map);
+    if (map.status == STATUS_OK && json_write_item(buffer_slice(&map), &text) == STATUS_OK)
+        printf("%.*s\n", (int)text.size, (const char *)text.data);
+    buffer_fini(&map);
+    buffer_fini(&text);
+}
+
+static void text_say(const struct verify *v, bool ok, double seconds)
+{
+    const struct findings *findings = &v->findings;
+    struct judge_result result = {0};
+    char digest[DIGEST_HEX_BYTES];
+    if (v->judge != NULL)
+        result = judge_result(v->judge);
+    for (uint64_t i = 0; i < findings->count && i < FINDINGS_KEPT; i++)
+        printf("%s: %s\n", findings->kept[i].where, findings->kept[i].what.text);
+    if (findings->count > FINDINGS_KEPT)
+        printf("… and %" PRIu64 " more\n", findings->count - FINDINGS_KEPT);
+    state_digest_format(v, digest);
+    printf("%s: %" PRIu64 " events and %" PRIu64 " rejections in %" PRIu64 " batches, %" PRIu64
+           " violations, state %s, %.2f s, %.0f/s\n",
+           ok ? "ok" : "NOT OK", result.events, result.rejections, result.batches, findings->count,
+           digest, seconds, seconds > 0 ? (double)result.events / seconds : 0);
+}
+
+/* A log that ends in the middle of a write is whole up to there: the start of a processor sets such
+ * a rest aside. */
+static void end_say(struct verify *v)
+{
+    if (v->end.torn_bytes > 0)
+        fprintf(stderr, "the log ends in a write that is not whole (%s): verified up to there\n",
+                v->end.torn_reason.text);
+}
+
+static int verdict_say(struct verify *v, enum status status, const struct detail *detail)
+{
+    double seconds = (double)(clock_boot_ns() - v->progress.started_ns) / (double)NS_PER_S;
+    progress_break(&v->progress);
+    if (status == STATUS_DAMAGED)
+        findings_add(&v->findings, v->store, detail->text);
+    bool ok = status == STATUS_OK && v->findings.count == 0;
+    if (v->json)
+        json_say(v, ok, seconds);
+    else
+        text_say(v, ok, seconds);
+    if (status == STATUS_OK)
+        end_say(v);
+    fflush(stdout);
+    if (status == STATUS_DAMAGED)
+        return EXIT_CODE_IO;
+    return ok ? EXIT_CODE_DONE : EXIT_CODE_FAILED;
+}
+
+static int verify_run(struct verify *v)
+{
+    struct detail detail = {{0}};
+    enum status status = lifecycle_start(&detail);
+    if (status == STATUS_OK)
+        status = log_read(v, &detail);
+    /* INVALID: the log cannot be followed any further, and the findings say why. */
+    if (status == STATUS_OK || status == STATUS_DAMAGED || status == STATUS_INVALID)
+        return verdict_say(v, status, &detail);
+    int code = lifecycle_fail(PROGRAM, status, &detail);
+    return status == STATUS_INTERRUPTED ? EXIT_CODE_TEMPORARY : code;
+}
+
+int verify_main(int argc, char **argv)
+{
+    struct verify *v = calloc(1, sizeof *v);
+    if (v == NULL)
+        return EXIT_CODE_FAILED;
+    v->folder.fd = -1;
+    enum status status = options_read(v, argc, argv);
+    int code = (int)status_exit_code(status == STATUS_END ? STATUS_OK : status);
+    if (status == STATUS_OK)
+        code = verify_run(v);
+    judge_destroy(&v->judge);
+    folder_close(&v->folder);
+    free(v);
+    return code;
+}
