@@ -11,9 +11,8 @@
 #include "common/base/clock.h"
 #include "common/event/codec.h"
 #include "common/event/json.h"
-#include "processor/store/scan.h"
-#include "processor/store/segment.h"
 #include "processor/tools/judge.h"
+#include "processor/tools/store_view.h"
 
 #define PROGRAM "weir-processor"
 
@@ -22,13 +21,9 @@ enum { REPORT_BYTES_MAX = 1024 * 1024, LINE_BYTES_MAX = 256, RECORDS_PER_LOOK = 
 struct verify {
     const char *store;
     bool json;
-    struct folder folder;
+    struct store_view *view;
     struct findings findings;
     struct judge *judge;
-    struct scan_result end;
-    uint64_t segments; /* in the folder */
-    uint64_t segment;  /* the one that is read, and how many before it */
-    uint64_t segments_done;
     struct progress progress;
     uint64_t looked_at; /* records, when the clock was last read */
 };
@@ -63,10 +58,6 @@ static uint64_t records_read(const struct verify *v)
 static void progress_tick(struct verify *v, const struct batch_view *batch)
 {
     uint64_t records = records_read(v), now_ns;
-    if (batch->segment != v->segment) {
-        v->segment = batch->segment;
-        v->segments_done++;
-    }
     if (records - v->looked_at < RECORDS_PER_LOOK)
         return;
     v->looked_at = records;
@@ -74,12 +65,12 @@ static void progress_tick(struct verify *v, const struct batch_view *batch)
     if (!progress_due(&v->progress, now_ns))
         return;
     char line[LINE_BYTES_MAX], fields[LINE_BYTES_MAX];
-    double done = (double)v->segments_done + (double)batch->end_offset / (double)SEGMENT_BYTES;
-    double percent = v->segments == 0 ? 100 : 100 * done / (double)v->segments;
+    double percent =
+        100 * (double)batch->header.number / (double)(store_view_durable(v->view)->last_batch + 1);
     struct judge_result result = judge_result(v->judge);
     snprintf(line, sizeof line,
              "%" PRIu64 " events, %" PRIu64 " rejections, %" PRIu64 " violations, %.0f %%",
-             result.events, result.rejections, v->findings.count, percent > 100 ? 100 : percent);
+             result.events, result.rejections, v->findings.count, percent);
     snprintf(fields, sizeof fields, "events=%" PRIu64 " rejections=%" PRIu64 " violations=%" PRIu64,
              result.events, result.rejections, v->findings.count);
     progress_say(&v->progress, line, fields, records, now_ns);
@@ -99,22 +90,16 @@ static enum status visit(void *context, const struct batch_view *batch, struct d
 
 static enum status log_read(struct verify *v, struct detail *ret_detail)
 {
-    struct segment_list list = {0};
-    enum status status = folder_open(&v->folder, v->store, SEGMENT_FOLDER, false, ret_detail);
-    if (status != STATUS_OK)
-        return status == STATUS_NOT_FOUND
-                   ? detail_set(ret_detail, STATUS_IO, "%s: there is no log", v->store)
-                   : status;
-    status = segment_list_read(&list, &v->folder, ret_detail);
-    v->segments = list.count;
-    segment_list_fini(&list);
+    struct log_start start = {0}; /* the genesis */
+    progress_start(&v->progress, clock_boot_ns());
+    enum status status = store_view_open(v->store, &v->view, ret_detail);
     if (status != STATUS_OK)
         return status;
     v->judge = judge_new(v->store, &v->findings);
     if (v->judge == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
-    progress_start(&v->progress, clock_boot_ns());
-    return scan_log(&v->folder, visit, v, &v->end, ret_detail);
+    return reader_follow(store_view_reader(v->view), store_view_durable(v->view), &start, visit, v,
+                         ret_detail);
 }
 
 /* ---- telling ---- */
@@ -158,7 +143,7 @@ static void result_write(const struct verify *v, bool ok, double seconds, struct
     if (v->judge != NULL)
         result = judge_result(v->judge);
     digest_hex(&result.records, digest);
-    codec_map(map, 11);
+    codec_map(map, 10);
     codec_text(map, "ok");
     codec_bool(map, ok);
     uint_pair(map, "events", result.events);
@@ -166,7 +151,6 @@ static void result_write(const struct verify *v, bool ok, double seconds, struct
     uint_pair(map, "batches", result.batches);
     uint_pair(map, "violation_count", v->findings.count);
     violations_write(&v->findings, map);
-    uint_pair(map, "torn_bytes", v->end.torn_bytes);
     text_pair(map, "records_digest", digest);
     state_digest_format(v, digest);
     text_pair(map, "state_digest", digest);
@@ -206,15 +190,6 @@ static void text_say(const struct verify *v, bool ok, double seconds)
            digest, seconds, seconds > 0 ? (double)result.events / seconds : 0);
 }
 
-/* A log that ends in the middle of a write is whole up to there: the start of a processor sets such
- * a rest aside. */
-static void end_say(struct verify *v)
-{
-    if (v->end.torn_bytes > 0)
-        fprintf(stderr, "the log ends in a write that is not whole (%s): verified up to there\n",
-                v->end.torn_reason.text);
-}
-
 static int verdict_say(struct verify *v, enum status status, const struct detail *detail)
 {
     double seconds = (double)(clock_boot_ns() - v->progress.started_ns) / (double)NS_PER_S;
@@ -226,8 +201,6 @@ static int verdict_say(struct verify *v, enum status status, const struct detail
         json_say(v, ok, seconds);
     else
         text_say(v, ok, seconds);
-    if (status == STATUS_OK)
-        end_say(v);
     fflush(stdout);
     if (status == STATUS_DAMAGED)
         return EXIT_CODE_IO;
@@ -252,13 +225,12 @@ int verify_main(int argc, char **argv)
     struct verify *v = calloc(1, sizeof *v);
     if (v == NULL)
         return EXIT_CODE_FAILED;
-    v->folder.fd = -1;
     enum status status = options_read(v, argc, argv);
     int code = (int)status_exit_code(status == STATUS_END ? STATUS_OK : status);
     if (status == STATUS_OK)
         code = verify_run(v);
     judge_destroy(&v->judge);
-    folder_close(&v->folder);
+    store_view_close(&v->view);
     free(v);
     return code;
 }

@@ -375,7 +375,7 @@ class Verify(unittest.TestCase):
         path.write_bytes(data[: end - 40] + bytes(len(data) - end + 40))
         code, out, error = self.verify(store)
         self.assertEqual(code, 0, out + error)
-        self.assertIn("not whole", error)
+        self.assertIn("torn", error)
         shutil.rmtree(store)
 
 
