@@ -38,7 +38,7 @@ void judge_destroy(struct judge **judge);
 
 /* A log_visit_fn; the context is the judge. INVALID: it cannot go on behind what it has found;
  * NO_MEMORY, IO. */
-enum status judge_visit(void *judge, const struct batch_view *batch, struct detail *ret_detail);
+enum status judge_visit(void *context, const struct batch_view *batch, struct detail *ret_detail);
 
 struct judge_result judge_result(const struct judge *judge);
 /* The folded state; NULL before the genesis. */
