@@ -290,6 +290,11 @@ enum status mp_skip_explain(struct mp_reader *reader, const uint8_t *origin,
     uint64_t items = 1; /* still to come in the innermost */
     const uint8_t *at = reader->at, *end = reader->end;
     while (items > 0) {
+        /* Most items are plain and far from the end; of those at least one is left to the rest. */
+        while (items > 1 && end - at >= MP_PLAIN_BYTES_MAX && mp_plain_bytes[*at] > 0) {
+            at += mp_plain_bytes[*at];
+            items--;
+        }
         size_t plain_bytes = at < end ? mp_plain_bytes[*at] : 0;
         items--;
         if (plain_bytes > 0 && plain_bytes <= (size_t)(end - at)) {

@@ -24,6 +24,7 @@ struct mp_head {
 /* The bytes of a whole item by its first byte, where that alone tells: numbers, short strings, nil,
  * booleans, fixext. 0: the others. */
 extern const uint8_t mp_plain_bytes[256];
+enum { MP_PLAIN_BYTES_MAX = 32 }; /* the largest of them: a fixstr of 31 */
 
 /* The formats 0xc0 to 0xdf; at < end. */
 struct mp_head mp_head_read_sized(const uint8_t *at, const uint8_t *end);

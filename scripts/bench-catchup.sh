@@ -1,0 +1,71 @@
+#!/bin/bash
+# How fast a late projector catches up: events/s from its start until it follows live, all views and
+# their checkpoints included, on one core beside a processor that has nothing else to do.
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/measure.sh
+. "$(dirname "$0")/measure.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: scripts/bench-catchup.sh [--events N] [--rounds N]
+
+  --events N   events in the log (default 8000000)
+  --rounds N   projectors, one after another, each with an empty database (default 5)
+TEXT
+}
+
+events=8000000 rounds=5
+measure_options "events rounds" "$@"
+
+SUBJECTS=100000
+LIMIT='"per-subject";q=1000000;w=60;pk=subject' # 100,000 windows, none ever full
+
+trap measure_clean EXIT
+trap 'exit 130' INT TERM HUP
+
+# The processor alone, with `events` events in its log.
+fill_log() {
+    start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" --limit "$LIMIT"
+    processor=$started
+    await_ready processor "$processor"
+    "$bin/weir-producer" generate --rate 0 --count "$events" --sources 4 --subjects $SUBJECTS \
+        --run-dir "$scratch/run" >"$scratch/generate.out" 2>"$scratch/generate.log" || {
+        cat "$scratch/generate.out" "$scratch/generate.log" >&2
+        die "events were refused or lost"
+    }
+}
+
+# catch_up: sets `result` to the events per second of one late projector, held to one core.
+catch_up() {
+    local began ended
+    began=$(date +%s%N)
+    start projector taskset -c 0 "$bin/weir-projector" run --run-dir "$scratch/run" \
+        --db "$scratch/late-$round.db"
+    projector=$started
+    until grep -q 'msg="caught up"' "$scratch/projector.log"; do
+        kill -0 "$projector" 2>/dev/null || {
+            cat "$scratch/projector.log" >&2
+            die "the projector ended by itself"
+        }
+        sleep 0.01
+    done
+    ended=$(date +%s%N)
+    stop_one "$projector"
+    projector=''
+    rm -f "$scratch/late-$round".db*
+    result=$((events * 1000000 / ((ended - began) / 1000)))
+}
+
+measure_prepare
+measure_machine
+say "filling a log with $events events"
+fill_log
+for round in $(seq "$rounds"); do
+    say "round $round of $rounds"
+    catch_up
+    printf '%s events/s\n' "$result"
+    echo "$result" >>"$scratch/rates"
+done
+printf '\ncatching up with %s events: %s events/s (median)\n' "$events" "$(median <"$scratch/rates")"
+printf 'load %s when it ended\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
