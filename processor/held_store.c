@@ -69,8 +69,11 @@ enum status held_store_open(struct held_store *held, const struct policy_set *fi
     struct log_start start;
     enum status status =
         recall_begin(held->directory, FOLD_END_NONE, &held->recovery, &start, NULL, ret_detail);
-    if (start.chain.next_number > 0)
+    if (start.chain.next_number > 0) {
+        log_info("folding on from a snapshot", "batch=%" PRIu64 " event_id=%" PRIu64,
+                 start.chain.next_number, start.chain.next_event_id - 1);
         options.start = &start;
+    }
     if (status == STATUS_OK)
         status = log_open(&options, fold_visit, held->recovery, &held->log, &warning, ret_detail);
     buffer_fini(&genesis);

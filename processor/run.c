@@ -79,8 +79,9 @@ static enum status options_read(struct run *run, int argc, char **argv)
          OPTION_TEXT, &o->retain_for, 0},
         {"segment-bytes", "BYTES", "size of new segments (default 64 MiB; a multiple of 1 MiB)",
          OPTION_UINT, &o->segment_bytes, SEGMENT_BYTES_LARGEST},
-        {"snapshot-bytes", "BYTES", "a snapshot of the state after so much log (default 16 MiB)",
-         OPTION_UINT, &o->snapshot_bytes, 0},
+        {"snapshot-bytes", "BYTES",
+         "a snapshot of the state after so much log (default 16 MiB; 0: none)", OPTION_UINT,
+         &o->snapshot_bytes, 0},
         OPTIONS_ENDPOINTS(o->endpoints),
     };
     const struct command command = {.name = "run",
@@ -278,7 +279,8 @@ static enum status threads_run(struct run *run, struct detail *ret_detail)
                  run->options.store, run->service.endpoints.ingest, run->service.endpoints.events,
                  run->service.endpoints.control, log_durable(run->service.log).last_event_id,
                  log_durable(run->service.log).state_digest);
-        bool snapshots_run = pthread_create(&snapshots, NULL, snapshots_thread, run) == 0;
+        bool snapshots_run = run->options.snapshot_bytes > 0 &&
+                             pthread_create(&snapshots, NULL, snapshots_thread, run) == 0;
         supervise(run);
         pthread_join(core, NULL);
         if (snapshots_run) {

@@ -11,6 +11,7 @@ RICH = event(
     type="order.paid", subject="é-1", occurred_at=2**63 - 1, schema_version=3,
     data={"a": [1, -1, 2.5, None, True], "b": {"c": {"d": "é"}}, "amount": 300}, attributes={"id": "x"},
 )
+POLICY = b'[policy "p"]\nmatch = *\nkey = subject\nquota = 9\nwindow = 60s\n'
 SEEDS = {
     "submission": [submission("s", 1, 1, [event(), RICH]), submission("tills/1", 2**40, 0, [RICH] * 3)],
     "decide": [
@@ -32,6 +33,12 @@ SEEDS = {
         pack([7, 8, "s", 9, RICH], [8, 8, "s", 10, event()]),
         pack([1, 2, 3, "invalid", "why", "s", 4, 1, "a.b", "x", "p", "k", None, RICH],
              [2, 2, 3, "malformed", None, None, None, 5, None, None, None, None, None, b"\xc1"]),
+    ],
+    "snapshot": [
+        b"\0\0\0\0\0\0\0",
+        b"\5\2\x64\x64\7" + bytes([len(POLICY)]) + POLICY
+        + b"\2\1s\1\5\x80\x08\0\2t2\3\2\0\1\6\0\0\0\0\0\0\0\xff\7\0"  # sources
+        + b"\x05\x03\0\2\1a\x05\0\1b\x0a\7\3\0",  # entries, keys
     ],
     "policy": [
         b'[policy "a"]\nmatch = order.*\nkey = data.a.b\nquota = 5\nwindow = 60s\ncost = data.n\nmode = shadow\n',
