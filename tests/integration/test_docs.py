@@ -70,8 +70,8 @@ class Shell:
 
 class Docs(unittest.TestCase):
     def check(self, shell, command, expected):
-        """Queries are asked again for a while: views follow the log, a moment later."""
-        tries = 100 if " query " in command else 1
+        """Queries are asked again for a while: views follow the log, and the database them, a moment later."""
+        tries = 200 if " query " in command or "sqlite3 " in command else 1
         for _ in range(tries):
             got = shell.run(command)
             if shown.same(expected, got):
