@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "projector/asof_replay.h"
+#include "projector/sql/sql_file.h"
 
 enum {
     CACHE_ANSWERS_MAX = 16,
@@ -18,6 +19,7 @@ struct job {
     struct job *next;
     struct asof_question question;
     char view[CONTROL_NAME_BYTES_MAX];
+    struct buffer text;
     asof_answer_fn *answer;
     void *owner;
     struct buffer reply;
@@ -31,6 +33,7 @@ struct job_list {
 struct cached {
     struct asof_question question;
     char view[CONTROL_NAME_BYTES_MAX];
+    struct buffer text;
     struct buffer reply;
 };
 
@@ -78,6 +81,7 @@ static struct job *list_take(struct job_list *list)
 
 static void job_free(struct job *job)
 {
+    buffer_fini(&job->text);
     buffer_fini(&job->reply);
     free(job);
 }
@@ -87,7 +91,7 @@ static void job_free(struct job *job)
 static bool is_same(const struct asof_question *a, const struct asof_question *b)
 {
     return a->at == b->at && a->event_id == b->event_id && a->time_ns == b->time_ns &&
-           slice_equal(a->view, b->view);
+           slice_equal(a->view, b->view) && slice_equal(a->text, b->text);
 }
 
 static const struct cached *cache_find(const struct asof *asof, const struct asof_question *asked)
@@ -105,9 +109,12 @@ static void cache_keep(struct asof *asof, const struct job *job)
     struct cached *place = &asof->cache[asof->cache_next++ % CACHE_ANSWERS_MAX];
     buffer_clear(&place->reply);
     buffer_append(&place->reply, job->reply.data, job->reply.size);
-    if (place->reply.status != STATUS_OK)
+    buffer_clear(&place->text);
+    buffer_append(&place->text, job->text.data, job->text.size);
+    if (place->reply.status != STATUS_OK || place->text.status != STATUS_OK)
         buffer_clear(&place->reply);
     place->question = job->question;
+    place->question.text = buffer_slice(&place->text);
     memcpy(place->view, job->view, sizeof place->view);
     place->question.view.data = (const uint8_t *)place->view;
 }
@@ -190,8 +197,10 @@ enum status asof_open(const struct asof_options *options, struct asof **ret_asof
     list_init(&asof->answers);
     pthread_mutex_init(&asof->mutex, NULL);
     pthread_cond_init(&asof->asked, NULL);
-    for (uint32_t i = 0; i < CACHE_ANSWERS_MAX; i++)
+    for (uint32_t i = 0; i < CACHE_ANSWERS_MAX; i++) {
+        buffer_init(&asof->cache[i].text, SQL_FILE_BYTES_MAX);
         buffer_init(&asof->cache[i].reply, CACHED_BYTES_MAX);
+    }
     asof->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     enum status status = copy_options(asof, options);
     if (status == STATUS_OK && asof->fd < 0)
@@ -230,8 +239,10 @@ void asof_close(struct asof **asof)
     }
     while ((job = list_take(&old->answers)) != NULL || (job = list_take(&old->questions)) != NULL)
         answer_unavailable(job);
-    for (uint32_t i = 0; i < CACHE_ANSWERS_MAX; i++)
+    for (uint32_t i = 0; i < CACHE_ANSWERS_MAX; i++) {
+        buffer_fini(&old->cache[i].text);
         buffer_fini(&old->cache[i].reply);
+    }
     if (old->fd >= 0)
         close(old->fd);
     pthread_mutex_destroy(&old->mutex);
@@ -253,9 +264,16 @@ enum status asof_ask(struct asof *asof, const struct asof_question *question,
     job->question = *question;
     memcpy(job->view, question->view.data, question->view.size);
     job->question.view.data = (const uint8_t *)job->view;
+    buffer_init(&job->text, SQL_FILE_BYTES_MAX);
+    buffer_append(&job->text, question->text.data, question->text.size);
+    job->question.text = buffer_slice(&job->text);
     job->answer = on_answer;
     job->owner = owner;
     buffer_init(&job->reply, ANSWER_BYTES_MAX);
+    if (job->text.status != STATUS_OK) {
+        job_free(job);
+        return STATUS_NO_MEMORY;
+    }
     asof->waiting++;
     pthread_mutex_lock(&asof->mutex);
     list_append(&asof->questions, job);

@@ -1,9 +1,10 @@
-/* asof: answers for a built-in view as of an earlier event or time, in a thread of its own.
+/* asof: answers for a view as of an earlier event or time, in a thread of its own.
  *
- * The nearest snapshot of that one view, then a replay from the processor, into rows of its own: so
- * following the log and other queries never wait for it. Questions queue, at most
- * ASOF_QUESTIONS_MAX; the answers to the last few are kept, for they never change. All functions
- * belong to the thread that opened it; answers are handed over there, by asof_turn.
+ * The nearest snapshot of that one view (a view in SQL has none: the beginning), then a replay from
+ * the processor, into rows of its own: so following the log and other queries never wait for it.
+ * Questions queue, at most ASOF_QUESTIONS_MAX; the answers to the last few are kept, for they never
+ * change. All functions belong to the thread that opened it; answers are handed over there, by
+ * asof_turn.
  */
 #ifndef WEIR_PROJECTOR_ASOF_H
 #define WEIR_PROJECTOR_ASOF_H
@@ -29,6 +30,7 @@ struct asof_options {
 
 struct asof_question {
     struct slice view; /* its name */
+    struct slice text; /* of a view in SQL (fold_view_text); size 0: a built-in view */
     enum at_kind at;   /* AT_EVENT_ID or AT_TIME */
     uint64_t event_id; /* AT_EVENT_ID */
     uint64_t time_ns;  /* AT_TIME */

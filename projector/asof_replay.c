@@ -9,6 +9,8 @@
 #include "common/wire/socket.h"
 #include "projector/core/asof_search.h"
 #include "projector/core/fold.h"
+#include "projector/sql/sql_answer.h"
+#include "projector/sql/sql_moment.h"
 #include "projector/store/snapshot.h"
 
 #define PATIENCE_NS (5 * NS_PER_S) /* then the processor counts as not there */
@@ -392,36 +394,86 @@ static const struct view_type *type_of(const struct asof_replay *replay, struct 
     return NULL;
 }
 
+static const char *note_of(const struct target *target)
+{
+    bool nothing = target->position.event_id == 0 && target->position.rejection_id == 0;
+    return nothing ? "before the first event: there was no state yet" : NULL;
+}
+
 static void write_answer(const struct asof_replay *replay, const struct view_type *type,
                          const struct target *target, struct fold *fold, struct buffer *reply)
 {
-    bool nothing = target->position.event_id == 0 && target->position.rejection_id == 0;
     struct answer_view view = {.name = type->name,
                                .log_id = &replay->options->log_id,
                                .rows = fold_view_rows(fold, 0),
                                .position = target->position,
-                               .note = nothing ? "before the first event: there was no state yet"
-                                               : NULL};
+                               .note = note_of(target)};
     answer_rows(&view, reply);
+}
+
+/* A view in SQL: a fold of no views of its own, whose guest is the view. */
+static enum status fold_moment(struct asof_replay *replay, const struct target *target,
+                               struct sql_moment *moment, struct detail *ret_detail)
+{
+    struct fold *fold = NULL;
+    struct fold_options options = {.policy = replay->options->genesis_policy};
+    struct fold_guest guest = sql_moment_guest(moment);
+    enum status status = fold_new(&options, &fold, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    fold_invite(fold, &guest);
+    status = apply_until(replay, fold, STREAM_ACCEPTED, target->position.event_id, ret_detail);
+    if (status == STATUS_OK)
+        status = sql_moment_status(moment, ret_detail);
+    fold_destroy(&fold);
+    return status;
+}
+
+static enum status answer_sql(struct asof_replay *replay, const struct asof_question *question,
+                              const struct target *target, struct buffer *reply,
+                              struct detail *ret_detail)
+{
+    struct sql_moment *moment = NULL;
+    enum status status = sql_moment_new(question->view, question->text, &moment, ret_detail);
+    if (status == STATUS_OK)
+        status = fold_moment(replay, target, moment, ret_detail);
+    if (status == STATUS_OK) {
+        struct sql_answer answer = {.version = sql_moment_version(moment),
+                                    .log_id = &replay->options->log_id,
+                                    .position = target->position,
+                                    .note = note_of(target)};
+        sql_answer_write(&answer, reply);
+    }
+    sql_moment_destroy(&moment);
+    return status;
+}
+
+static enum status answer_built_in(struct asof_replay *replay, const struct asof_question *question,
+                                   const struct target *target, struct buffer *reply,
+                                   struct detail *ret_detail)
+{
+    const struct view_type *type = type_of(replay, question->view);
+    struct fold *fold = NULL;
+    if (type == NULL)
+        return detail_set(ret_detail, STATUS_NOT_FOUND, "no such view");
+    enum status status = fold_target(replay, type, target, &fold, ret_detail);
+    if (status == STATUS_OK)
+        write_answer(replay, type, target, fold, reply);
+    fold_destroy(&fold);
+    return status;
 }
 
 bool asof_replay_answer(struct asof_replay *replay, const struct asof_question *question,
                         struct buffer *reply)
 {
-    const struct view_type *type = type_of(replay, question->view);
     struct detail detail = {.text = ""};
     struct target target = {0};
-    struct fold *fold = NULL;
-    enum status status =
-        type != NULL ? STATUS_OK : detail_set(&detail, STATUS_NOT_FOUND, "no such view");
+    enum status status = find_target(replay, question, &target, &detail);
     if (status == STATUS_OK)
-        status = find_target(replay, question, &target, &detail);
-    if (status == STATUS_OK)
-        status = fold_target(replay, type, &target, &fold, &detail);
-    if (status == STATUS_OK)
-        write_answer(replay, type, &target, fold, reply);
-    else
+        status = question->text.size > 0
+                     ? answer_sql(replay, question, &target, reply, &detail)
+                     : answer_built_in(replay, question, &target, reply, &detail);
+    if (status != STATUS_OK)
         control_error_write(reply, code_of(status), detail.text);
-    fold_destroy(&fold);
     return status == STATUS_OK && target.position.event_id < target.last_event_id;
 }

@@ -117,13 +117,15 @@ static struct asker *asker_new(struct query_server *server)
 static bool ask_asof(struct query_server *server, const struct fold *fold, struct asof *asof)
 {
     struct control_request asked;
+    struct slice text;
     enum control_code code;
     static const char busy[] = "too many questions for earlier moments wait: ask again";
     if (control_request_read(frame_slice(&server->request), &asked, &code, NULL) != STATUS_OK ||
         asked.verb != CONTROL_VIEW || asked.at == AT_NOW ||
-        fold_view_find(fold, asked.view) == fold_view_count(fold))
+        !fold_view_text(fold, asked.view, &text))
         return false;
     struct asof_question question = {.view = asked.view,
+                                     .text = text,
                                      .at = asked.at,
                                      .event_id = asked.at == AT_EVENT_ID ? asked.at_event_id : 0,
                                      .time_ns = asked.at == AT_TIME ? asked.time_ns : 0};

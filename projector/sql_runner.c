@@ -52,6 +52,12 @@ static const char *name(void *owner, uint32_t view)
     return sql_views_name(runner->views, view);
 }
 
+static struct slice text(void *owner, uint32_t view)
+{
+    const struct sql_runner *runner = owner;
+    return sql_views_text(runner->views, view);
+}
+
 static const char *problem(void *owner, uint32_t view)
 {
     const struct sql_runner *runner = owner;
@@ -128,7 +134,7 @@ enum status sql_runner_open(const struct sql_runner_options *options,
         return status;
     }
     fold_invite(runner->fold,
-                &(struct fold_guest){runner, hear, count, name, problem, answer_view});
+                &(struct fold_guest){runner, hear, count, name, text, problem, answer_view});
     keeper_invite(runner->keeper,
                   &(struct keeper_guest){runner, has_news, write_progress, committed, lost});
     views_folder_look(runner->folder);

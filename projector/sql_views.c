@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "common/base/logger.h"
-#include "common/event/codec.h"
-#include "projector/core/answer.h"
+#include "projector/sql/sql_answer.h"
 #include "projector/sql/sql_record.h"
 #include "projector/sql/sql_version.h"
 #include "projector/views/view.h"
@@ -661,58 +660,26 @@ struct slice sql_views_text(const struct sql_views *views, uint32_t view)
     return (struct slice){file->bytes, file->size};
 }
 
-static void write_uint(struct buffer *reply, const char *name, uint64_t value)
-{
-    codec_text(reply, name);
-    codec_uint(reply, value);
-}
-
-/* The map of a good reply. */
-static enum status write_map(struct sql_views *views, const struct slot *slot,
-                             const struct fold_position *position, struct buffer *reply,
-                             struct detail *ret_detail)
-{
-    const struct sql_progress *progress = sql_version_progress(slot->live.version);
-    bool is_level = progress->event_id == position->event_id;
-    bool is_cut = progress->shown_rows > ANSWER_ROWS_MAX;
-    char hex[DIGEST_HEX_BYTES];
-    digest_hex(&progress->digest, hex);
-    codec_map(reply, 7 + (uint32_t)is_cut + (uint32_t)slot->has_problem);
-    codec_text(reply, "view");
-    codec_text(reply, slot->name);
-    codec_text(reply, "log_id");
-    codec_bin(reply, (struct slice){views->log_id.bytes, LOG_ID_BYTES});
-    write_uint(reply, "event_id", progress->event_id);
-    write_uint(reply, "rejection_id", position->rejection_id);
-    write_uint(reply, "time", is_level ? position->time_ns : progress->time_ns);
-    codec_text(reply, "digest");
-    codec_text(reply, hex);
-    codec_text(reply, "rows");
-    enum status status =
-        sql_version_write_rows(slot->live.version, ANSWER_ROWS_MAX, reply, ret_detail);
-    if (is_cut)
-        write_uint(reply, "next", ANSWER_ROWS_MAX);
-    if (slot->has_problem) {
-        codec_text(reply, "problem");
-        codec_text(reply, slot->problem.text);
-    }
-    return status;
-}
-
 void sql_views_answer(struct sql_views *views, uint32_t view, const struct fold_position *position,
                       struct buffer *reply)
 {
     struct slot *slot = &views->slots[view];
+    const char *problem = sql_views_problem(views, view);
     struct detail why = {.text = ""};
     if (!answers(slot)) {
         detail_write(&why, "parked: %s",
-                     slot->has_problem ? slot->problem.text : "the database cannot be written");
+                     problem != NULL ? problem : "the database cannot be written");
         control_error_write(reply, CONTROL_CODE_UNAVAILABLE, why.text);
         return;
     }
-    control_ok_write(reply, 1);
-    if (write_map(views, slot, position, reply, &why) == STATUS_OK || reply->status != STATUS_OK)
-        return;
-    buffer_clear(reply);
-    control_error_write(reply, CONTROL_CODE_UNAVAILABLE, why.text);
+    const struct sql_progress *progress = sql_version_progress(slot->live.version);
+    bool is_level = progress->event_id == position->event_id;
+    struct sql_answer answer = {
+        .version = slot->live.version,
+        .log_id = &views->log_id,
+        .position = {.event_id = progress->event_id,
+                     .rejection_id = position->rejection_id,
+                     .time_ns = is_level ? position->time_ns : progress->time_ns},
+        .problem = problem};
+    sql_answer_write(&answer, reply);
 }

@@ -174,11 +174,11 @@ void answer(struct fold *fold, const struct log_id *log_id, struct slice request
     uint32_t view = view_find(fold, asked.view), own = fold_view_count(fold);
     if (view == own + guest_count(fold))
         answer_no_such_view(fold, reply);
+    else if (view >= own)
+        answer_guest(fold, view - own, reply); /* an earlier moment was asked of `asof` */
     else if (asked.at != AT_NOW)
         control_error_write(reply, CONTROL_CODE_UNSUPPORTED,
                             "this view is shown as of now only (at: nil)");
-    else if (view >= own)
-        answer_guest(fold, view - own, reply);
     else
         answer_now(fold, log_id, view, reply);
 }

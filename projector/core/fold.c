@@ -356,6 +356,18 @@ uint32_t fold_view_find(const struct fold *fold, struct slice name)
     return view;
 }
 
+bool fold_view_text(const struct fold *fold, struct slice name, struct slice *ret_text)
+{
+    const struct fold_guest *guest = fold_guest(fold);
+    *ret_text = (struct slice){NULL, 0};
+    if (fold_view_find(fold, name) < fold->view_count)
+        return true;
+    for (uint32_t i = 0; guest != NULL && i < guest->count(guest->owner); i++)
+        if (slice_equal_text(name, guest->name(guest->owner, i)))
+            *ret_text = guest->text(guest->owner, i);
+    return ret_text->size > 0;
+}
+
 uint64_t fold_left_out(const struct fold *fold)
 {
     uint64_t sum = 0;

@@ -50,6 +50,9 @@ struct fold_guest {
     void (*accepted)(void *owner, const struct accepted_record *records, uint32_t count);
     uint32_t (*count)(void *owner);
     const char *(*name)(void *owner, uint32_t view);
+    /* What makes it what it is, so that it can be made again for an earlier moment; size 0: it does
+     * not answer. Valid until the guest is told of more. */
+    struct slice (*text)(void *owner, uint32_t view);
     /* What is wrong with it, for people; NULL: nothing. */
     const char *(*problem)(void *owner, uint32_t view);
     /* Appends the whole reply to `view`; `position` is the fold's. */
@@ -97,6 +100,9 @@ const struct view_type *fold_view_type(const struct fold *fold, uint32_t view);
 struct rows *fold_view_rows(struct fold *fold, uint32_t view);
 /* The number of the view with this name; fold_view_count if there is none. */
 uint32_t fold_view_find(const struct fold *fold, struct slice name);
+/* Can a view of this name be made for an earlier moment? `ret_text`: of a guest's; size 0: it is
+ * one of the fold's own. */
+bool fold_view_text(const struct fold *fold, struct slice name, struct slice *ret_text);
 /* Events and rejections that found no room in some view (rows_left_out, summed up). */
 uint64_t fold_left_out(const struct fold *fold);
 

@@ -188,6 +188,33 @@ class SqlViews(unittest.TestCase):
                 [tuple(row.values()) for row in expected],
             )
 
+    def test_as_of_any_event_or_time(self):
+        chance = random.Random(weir.count("WEIR_SEED", 7))
+        station = self.station()
+        shutil.copy(ACCOUNTS, station.views_dir)
+        self.project(station)
+        source, query, control = station.source("bank"), station.query(), station.control()
+        for _ in range(20):
+            source.submit([random_account_event(chance) for _ in range(100)])
+        records = control.replay_all("accepted")
+        self.view_at(query, "account_balances", 2000)
+        for event_id in (0, 1, 2, 99, 100, 777, 1999, 2000, 777):
+            reply = query.view("account_balances", event_id)
+            rows = balances(records[:event_id])
+            self.assertEqual((reply["event_id"], reply["rows"]), (event_id, rows))
+            self.assertEqual(reply["digest"], digest_of("account_balances", rows))
+            self.assertEqual("note" in reply, event_id == 0, reply)
+        time = records[500].accepted_at
+        reply = query.view("account_balances", ["time", time])
+        self.assertEqual(reply["rows"], balances([record for record in records if record.accepted_at <= time]))
+        self.put(station, "account_balances", "broken")
+        (station.views_dir / "broken.sql").write_text("broken")
+        self.error_of(query, "broken", "parked: broken.sql:1: ")
+        with self.assertRaises(weir.ControlError) as caught:
+            query.view("broken", 5)
+        self.assertIn("parked: broken.sql:1: ", caught.exception.text)
+        self.assertEqual(query.view("account_balances", 777)["rows"], balances(records[:777]))
+
     # ---- what is wrong ----
 
     def test_a_broken_file_is_parked_with_its_line_and_mended_by_an_edit(self):

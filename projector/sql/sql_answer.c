@@ -1,0 +1,52 @@
+#include "projector/sql/sql_answer.h"
+
+#include "common/event/codec.h"
+#include "projector/core/answer.h"
+
+static void write_uint(struct buffer *reply, const char *name, uint64_t value)
+{
+    codec_text(reply, name);
+    codec_uint(reply, value);
+}
+
+static void write_text(struct buffer *reply, const char *name, const char *text)
+{
+    codec_text(reply, name);
+    codec_text(reply, text);
+}
+
+static void write_head(const struct sql_answer *answer, uint32_t members, struct buffer *reply)
+{
+    char hex[DIGEST_HEX_BYTES];
+    digest_hex(&sql_version_progress(answer->version)->digest, hex);
+    codec_map(reply, members);
+    write_text(reply, "view", sql_version_file(answer->version)->view);
+    codec_text(reply, "log_id");
+    codec_bin(reply, (struct slice){answer->log_id->bytes, LOG_ID_BYTES});
+    write_uint(reply, "event_id", answer->position.event_id);
+    write_uint(reply, "rejection_id", answer->position.rejection_id);
+    write_uint(reply, "time", answer->position.time_ns);
+    write_text(reply, "digest", hex);
+}
+
+void sql_answer_write(const struct sql_answer *answer, struct buffer *reply)
+{
+    struct detail why = {.text = ""};
+    bool is_cut = sql_version_progress(answer->version)->shown_rows > ANSWER_ROWS_MAX;
+    uint32_t members = 7 + (uint32_t)is_cut + (answer->note != NULL) + (answer->problem != NULL);
+    control_ok_write(reply, 1);
+    write_head(answer, members, reply);
+    codec_text(reply, "rows");
+    enum status status = sql_version_write_rows(answer->version, ANSWER_ROWS_MAX, reply, &why);
+    if (is_cut)
+        write_uint(reply, "next", ANSWER_ROWS_MAX);
+    if (answer->note != NULL)
+        write_text(reply, "note", answer->note);
+    if (answer->problem != NULL)
+        write_text(reply, "problem", answer->problem);
+    if (status == STATUS_OK && reply->status == STATUS_OK)
+        return;
+    buffer_clear(reply);
+    control_error_write(reply, CONTROL_CODE_UNAVAILABLE,
+                        why.text[0] != '\0' ? why.text : "the rows are too large for a reply");
+}
