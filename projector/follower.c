@@ -27,6 +27,8 @@ struct follower {
     struct follow follow;
     struct fold *fold;
     uint64_t newest_event_id;
+    follower_seen_fn *see; /* NULL: nobody watches */
+    void *see_owner;
 };
 
 static enum status open_sockets(struct follower *follower, const struct endpoints *endpoints,
@@ -268,6 +270,27 @@ static enum status unreadable(const char *topic, struct detail *ret_detail)
                       "a message of topic %s that this version cannot read", topic);
 }
 
+void follower_watch(struct follower *follower, follower_seen_fn *see, void *owner)
+{
+    follower->see = see;
+    follower->see_owner = owner;
+}
+
+/* [id, decided_at, …]; all records of a message are of one batch, decided within moments. */
+static void tell_watcher(struct follower *follower, const struct feed_header *header,
+                         const struct follow_step *step)
+{
+    struct mp_reader reader = mp_reader_of(frame_slice(&follower->body));
+    struct follower_seen seen = {
+        .stream = step->stream, .count = step->count, .published_at_ns = header->published_at_ns};
+    uint32_t items;
+    uint64_t id;
+    if (follower->see != NULL && step->count > 0 && mp_read_array(&reader, &items) == STATUS_OK &&
+        mp_read_uint(&reader, &id) == STATUS_OK &&
+        mp_read_uint(&reader, &seen.decided_at_ns) == STATUS_OK)
+        follower->see(follower->see_owner, &seen);
+}
+
 static enum status handle_records(struct follower *follower, enum stream stream,
                                   struct detail *ret_detail)
 {
@@ -276,7 +299,11 @@ static enum status handle_records(struct follower *follower, enum stream stream,
     if (feed_header_read(frame_slice(&follower->header), &header) != STATUS_OK)
         return unreadable(stream_text(stream), ret_detail);
     enum status status = follow_message(&follower->follow, stream, &header, &step, ret_detail);
-    return status == STATUS_OK ? carry_out(follower, &step, ret_detail) : status;
+    if (status == STATUS_OK)
+        status = carry_out(follower, &step, ret_detail);
+    if (status == STATUS_OK)
+        tell_watcher(follower, &header, &step);
+    return status;
 }
 
 static enum status handle_heartbeat(struct follower *follower, struct detail *ret_detail)

@@ -39,6 +39,17 @@ MUST_USE enum status follower_ask_log(struct follower *follower, struct follower
 /* Begins to follow that log into `fold`, from where it stands; it outlives the follower. */
 void follower_start(struct follower *follower, const struct log_id *log_id, struct fold *fold);
 
+/* One live message, just applied: when it was accepted and published, in log time. */
+struct follower_seen {
+    enum stream stream;
+    uint64_t count;         /* records */
+    uint64_t decided_at_ns; /* of the first of them */
+    uint64_t published_at_ns;
+};
+typedef void follower_seen_fn(void *owner, const struct follower_seen *seen);
+/* Calls `see` after each live message that brought something; one watcher, NULL: none. */
+void follower_watch(struct follower *follower, follower_seen_fn *see, void *owner);
+
 /* The sockets to wait on now; returns how many. */
 int follower_wait_on(struct follower *follower, struct socket_wait ret_items[FOLLOWER_SOCKETS]);
 /* CLOCK_BOOTTIME in ns at which a turn is due whatever comes; UINT64_MAX: none. */

@@ -24,8 +24,13 @@ static void append_uint(struct buffer *text, uint64_t value)
 
 static bool is_printed_as_string(struct slice member)
 {
-    return slice_equal_text(member, "event_id") || slice_equal_text(member, "rejection_id") ||
-           slice_equal_text(member, "time");
+    static const char *const names[] = {"event_id",      "rejection_id",      "time",
+                                        "last_event_id", "last_rejection_id", "now",
+                                        "boottime"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (slice_equal_text(member, names[i]))
+            return true;
+    return false;
 }
 
 static enum status append_member(struct mp_reader *map, struct buffer *text)

@@ -13,7 +13,7 @@
 MUST_USE enum status query_print_table(struct slice map, struct buffer *text);
 /* One line: view, position, time and digest. */
 MUST_USE enum status query_print_position(struct slice map, struct buffer *text);
-/* The map as one JSON object; event_id, rejection_id and time as strings. */
+/* The map, or that of a processor's status, as one JSON object; ids and times as strings. */
 MUST_USE enum status query_print_json(struct slice map, struct buffer *text);
 
 #endif

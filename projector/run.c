@@ -13,6 +13,7 @@
 #include "common/base/logger.h"
 #include "projector/asof.h"
 #include "projector/follower.h"
+#include "projector/http/http.h"
 #include "projector/keeper.h"
 #include "projector/query_server.h"
 #include "projector/sql_runner.h"
@@ -33,6 +34,7 @@ struct run_options {
     const char *views;     /* names with commas between them; NULL: all */
     const char *views_dir; /* of views in SQL; NULL: there are none */
     const char *db;        /* NULL: see database_path */
+    const char *http;      /* ADDR:PORT; NULL: no HTTP */
     bool rebuild;
 };
 
@@ -47,6 +49,7 @@ struct projector {
     struct sql_runner *sql; /* NULL: no views in SQL */
     struct asof *asof;
     struct query_server *server;
+    struct http *http; /* stays NULL without --http */
     struct log_id log_id;
     const struct view_type *types[FOLD_VIEWS_MAX];
     uint32_t type_count;
@@ -73,6 +76,11 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
          "$XDG_STATE_HOME/weir)",
          OPTION_TEXT, &options->db, 0},
         {"rebuild", NULL, "make the database anew from the log", OPTION_FLAG, &options->rebuild, 0},
+        {"http", "ADDR:PORT",
+         "serve views, events, metrics and the dashboard over HTTP, such as 127.0.0.1:8080; port "
+         "0: "
+         "any that is free",
+         OPTION_TEXT, &options->http, 0},
         {"query", "ENDPOINT", "override where queries are answered", OPTION_TEXT,
          &options->endpoints.query, 0},
         OPTIONS_ENDPOINTS(options->endpoints),
@@ -278,6 +286,38 @@ out:
     return status;
 }
 
+static void answer_http(void *owner, struct slice request, struct buffer *reply)
+{
+    struct projector *projector = owner;
+    answer(projector->fold, &projector->log_id, request, reply);
+}
+
+static enum status answer_http_then(void *owner, const struct control_request *request,
+                                    http_told_fn *tell, void *tell_owner)
+{
+    struct projector *projector = owner;
+    struct asof_question question = {.view = request->view,
+                                     .at = request->at,
+                                     .event_id = request->at_event_id,
+                                     .time_ns = request->time_ns};
+    return asof_ask(projector->asof, &question, tell, tell_owner);
+}
+
+static enum status open_http(struct projector *projector, const char *address,
+                             const struct endpoints *endpoints, struct detail *ret_detail)
+{
+    struct http_options options = {.address = address,
+                                   .name = projector->name,
+                                   .endpoints = endpoints,
+                                   .log_id = projector->log_id,
+                                   .fold = projector->fold,
+                                   .follower = projector->follower,
+                                   .ask = answer_http,
+                                   .ask_then = answer_http_then,
+                                   .ask_owner = projector};
+    return http_open(&options, &projector->http, ret_detail);
+}
+
 static enum status start(struct projector *projector, const struct run_options *options,
                          struct detail *ret_detail)
 {
@@ -299,12 +339,15 @@ static enum status start(struct projector *projector, const struct run_options *
         status = join(projector, &endpoints, options, ret_detail);
     if (status == STATUS_OK)
         status = query_server_open(query, &projector->server, ret_detail);
+    if (status == STATUS_OK && options->http != NULL)
+        status = open_http(projector, options->http, &endpoints, ret_detail);
     return status;
 }
 
 static void finish(struct projector *projector)
 {
     asof_close(&projector->asof);
+    http_close(&projector->http);
     query_server_close(&projector->server);
     sql_runner_close(&projector->sql);
     keeper_close(&projector->keeper);
@@ -365,6 +408,8 @@ static int wait_ms(const struct projector *projector, uint64_t now_ns)
         due_ns = keeper_due_ns(projector->keeper);
     if (projector->sql != NULL && sql_runner_due_ns(projector->sql) < due_ns)
         due_ns = sql_runner_due_ns(projector->sql);
+    if (projector->http != NULL && http_due_ns(projector->http) < due_ns)
+        due_ns = http_due_ns(projector->http);
     return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
@@ -375,13 +420,17 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
     follower_announce(projector->follower, projector->name);
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !lifecycle_stopping()) {
-        struct socket_wait items[4 + FOLLOWER_SOCKETS] = {
+        struct socket_wait items[4 + FOLLOWER_SOCKETS + HTTP_SOCKETS] = {
             {.fd = lifecycle_fd()},
             {.socket = query_server_socket(projector->server)},
             {.fd = asof_fd(projector->asof)}};
         int count = 3 + follower_wait_on(projector->follower, items + 3);
         if (projector->sql != NULL)
             items[count++] = (struct socket_wait){.socket = sql_runner_socket(projector->sql)};
+        if (projector->http != NULL) {
+            http_wait_on(projector->http, items + count);
+            count += HTTP_SOCKETS;
+        }
         status = socket_wait(items, count, wait_ms(projector, clock_boot_ns()));
         if (status != STATUS_OK && status != STATUS_TIMED_OUT && status != STATUS_INTERRUPTED)
             return detail_set(ret_detail, status, "cannot wait on the sockets");
@@ -391,6 +440,8 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
             sql_runner_turn(projector->sql, now_ns);
         query_server_turn(projector->server, projector->fold, &projector->log_id, projector->asof);
         asof_turn(projector->asof);
+        if (projector->http != NULL)
+            http_turn(projector->http, clock_boot_ns());
         keeper_turn(projector->keeper, clock_boot_ns());
         log_changes(projector, now_ns);
     }
@@ -416,9 +467,10 @@ int run_main(int argc, char **argv)
 
     status = start(&projector, &options, &detail);
     if (status == STATUS_OK) {
-        log_info("ready", "name=%s views=%" PRIu32 " event_id=%" PRIu64 " db=%s", projector.name,
-                 projector.type_count, fold_position(projector.fold).event_id,
-                 store_path(projector.store));
+        log_info("ready", "name=%s views=%" PRIu32 " event_id=%" PRIu64 " db=%s http=%s",
+                 projector.name, projector.type_count, fold_position(projector.fold).event_id,
+                 store_path(projector.store),
+                 projector.http != NULL ? http_address(projector.http) : "off");
         status = serve(&projector, &detail);
         keeper_finish(projector.keeper);
         log_info("stopped", "event_id=%" PRIu64, fold_position(projector.fold).event_id);

@@ -68,6 +68,8 @@ struct control_request {
     struct slice projector; /* status: the name of the projector that asks; size 0: none does */
     enum at_kind at;        /* view, explain */
     uint64_t at_event_id;   /* view, where at is AT_EVENT_ID */
+    uint64_t offset;        /* view: rows to leave out at the beginning */
+    uint64_t limit;         /* view: rows wanted; 0: as many as a reply holds */
 };
 
 /* Reads one request frame. On failure fills ret_code (BAD_REQUEST for bytes, arity or types;

@@ -212,11 +212,15 @@ static enum status parse_at(struct parse *parse)
 
 static enum status parse_view(struct parse *parse)
 {
-    enum status status = expect_items(parse, 4, 4);
+    enum status status = expect_items(parse, 4, 6);
     if (status == STATUS_OK)
         status = expect_name(parse, &parse->request->view, "a view's name has 1 to 64 characters");
     if (status == STATUS_OK)
         status = parse_at(parse);
+    if (status == STATUS_OK && parse->items >= 5)
+        status = expect_uint(parse, &parse->request->offset);
+    if (status == STATUS_OK && parse->items == 6)
+        status = expect_positive(parse, &parse->request->limit, "limit is at least 1");
     return status;
 }
 
@@ -298,7 +302,8 @@ static void write_explain(struct buffer *buffer, const struct control_request *r
 
 static void write_view(struct buffer *buffer, const struct control_request *request)
 {
-    open_request(buffer, 4, "view");
+    bool paged = request->offset > 0 || request->limit > 0;
+    open_request(buffer, 4 + (paged ? 1U : 0U) + (request->limit > 0 ? 1U : 0U), "view");
     codec_text_slice(buffer, request->view);
     switch (request->at) {
     case AT_NOW:
@@ -313,6 +318,10 @@ static void write_view(struct buffer *buffer, const struct control_request *requ
         codec_uint(buffer, request->time_ns);
         break;
     }
+    if (paged)
+        codec_uint(buffer, request->offset);
+    if (request->limit > 0)
+        codec_uint(buffer, request->limit);
 }
 
 void control_request_write(struct buffer *buffer, const struct control_request *request)

@@ -81,15 +81,28 @@ static void write_uint(struct buffer *reply, const char *name, uint64_t value)
     codec_uint(reply, value);
 }
 
-static void write_rows(struct buffer *reply, struct rows *rows)
+/* The rows asked for: first … end − 1. */
+struct page {
+    uint32_t first, end;
+};
+
+static struct page page_of(const struct answer_view *asked, uint32_t count)
 {
-    uint32_t count = rows_count(rows) < ANSWER_ROWS_MAX ? rows_count(rows) : ANSWER_ROWS_MAX;
+    uint64_t first = asked->offset < count ? asked->offset : count;
+    uint64_t limit =
+        asked->limit > 0 && asked->limit < ANSWER_ROWS_MAX ? asked->limit : ANSWER_ROWS_MAX;
+    uint64_t end = limit < count - first ? first + limit : count;
+    return (struct page){(uint32_t)first, (uint32_t)end};
+}
+
+static void write_rows(struct buffer *reply, struct rows *rows, struct page page)
+{
     codec_text(reply, "rows");
-    codec_array(reply, count);
-    for (uint32_t i = 0; i < count; i++)
+    codec_array(reply, page.end - page.first);
+    for (uint32_t i = page.first; i < page.end; i++)
         rows_write(rows, i, reply);
-    if (count < rows_count(rows))
-        write_uint(reply, "next", count);
+    if (page.end < rows_count(rows))
+        write_uint(reply, "next", page.end);
     if (rows_left_out(rows) > 0)
         write_uint(reply, "left_out", rows_left_out(rows));
 }
@@ -105,7 +118,8 @@ void answer_rows(const struct answer_view *view, struct buffer *reply)
     }
     digest_hex(&digest, hex);
     uint32_t optional = 0;
-    optional += rows_count(rows) > ANSWER_ROWS_MAX;
+    struct page page = page_of(view, rows_count(rows));
+    optional += page.end < rows_count(rows);
     optional += rows_left_out(rows) > 0;
     optional += view->note != NULL;
     control_ok_write(reply, 1);
@@ -119,7 +133,7 @@ void answer_rows(const struct answer_view *view, struct buffer *reply)
     write_uint(reply, "time", view->position.time_ns);
     codec_text(reply, "digest");
     codec_text(reply, hex);
-    write_rows(reply, rows);
+    write_rows(reply, rows, page);
     if (view->note != NULL) {
         codec_text(reply, "note");
         codec_text(reply, view->note);
@@ -127,12 +141,14 @@ void answer_rows(const struct answer_view *view, struct buffer *reply)
 }
 
 static void answer_now(struct fold *fold, const struct log_id *log_id, uint32_t view,
-                       struct buffer *reply)
+                       const struct control_request *asked, struct buffer *reply)
 {
     struct answer_view now = {.name = fold_view_type(fold, view)->name,
                               .log_id = log_id,
                               .rows = fold_view_rows(fold, view),
-                              .position = fold_view_position(fold, view)};
+                              .position = fold_view_position(fold, view),
+                              .offset = asked->offset,
+                              .limit = asked->limit};
     answer_rows(&now, reply);
 }
 
@@ -180,5 +196,5 @@ void answer(struct fold *fold, const struct log_id *log_id, struct slice request
         control_error_write(reply, CONTROL_CODE_UNSUPPORTED,
                             "this view is shown as of now only (at: nil)");
     else
-        answer_now(fold, log_id, view, reply);
+        answer_now(fold, log_id, view, &asked, reply);
 }

@@ -3,8 +3,9 @@
  *     [1, "views"]           [1, "ok", {"views": [name, …]}], with "problems" {name: text} if any
  *     [1, "view", name, nil] [1, "ok", {view, log_id, event_id, rejection_id, time, digest, rows}]
  *
- * `rows` is a list of maps, column → value, sorted by the first columns. Where there are more than
- * ANSWER_ROWS_MAX the map also has `next`: the number of the first row left out, counted from 0.
+ * `rows` is a list of maps, column → value, sorted by the first columns. A request may end with an
+ * offset, or an offset and a limit, in rows. Where rows follow those of the reply, which has at
+ * most ANSWER_ROWS_MAX, the map also has `next`: the number of the first of them, counted from 0.
  * `left_out` is there when a view was full: how many records it could not count; `note` where there
  * is something to say. Whatever the request's bytes are, there is one reply. As of earlier moments
  * asof.h answers, for that needs more than is here.
@@ -26,6 +27,8 @@ struct answer_view {
     struct rows *rows;
     struct fold_position position;
     const char *note; /* a sentence for people; NULL: none */
+    uint64_t offset;  /* rows to leave out at the beginning */
+    uint64_t limit;   /* rows wanted; 0: as many as a reply holds */
 };
 /* Appends a good reply to an empty `reply` of ANSWER_BYTES_MAX. */
 void answer_rows(const struct answer_view *view, struct buffer *reply);

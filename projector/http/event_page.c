@@ -1,0 +1,177 @@
+#include "projector/http/event_page.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/base/glob.h"
+#include "common/event/codec.h"
+#include "common/event/json.h"
+
+/* A page ends early enough that one more record of any kind fits. */
+enum { PAGE_BYTES_ENOUGH = EVENT_PAGE_BYTES_MAX / 2 };
+
+static bool text_passes(const char *wanted, struct slice text)
+{
+    return wanted[0] == '\0' || slice_equal_text(text, wanted);
+}
+
+static bool passes(const struct event_filter *filter, struct slice type, struct slice subject,
+                   struct slice source)
+{
+    return text_passes(filter->subject, subject) && text_passes(filter->source, source) &&
+           (filter->type[0] == '\0' || glob_matches(filter->type, type));
+}
+
+/* --- a rejection as JSON --- */
+
+static void member(struct buffer *text, const char *name)
+{
+    buffer_append_text(text, text->data[text->size - 1] == '{' ? "\"" : ",\"");
+    buffer_append_text(text, name);
+    buffer_append_text(text, "\":");
+}
+
+static void member_id(struct buffer *text, const char *name, uint64_t value)
+{
+    char number[32];
+    member(text, name);
+    snprintf(number, sizeof number, "\"%" PRIu64 "\"", value);
+    buffer_append_text(text, number);
+}
+
+static void member_time(struct buffer *text, const char *name, uint64_t time_ns)
+{
+    char time[CLOCK_TEXT_BYTES];
+    clock_format(time_ns, time);
+    member(text, name);
+    buffer_append_text(text, "\"");
+    buffer_append_text(text, time);
+    buffer_append_text(text, "\"");
+}
+
+/* nil is left out. */
+static enum status member_item(struct buffer *text, const char *name, struct slice item)
+{
+    if (item.size == 0)
+        return STATUS_OK;
+    member(text, name);
+    return json_write_item(item, text);
+}
+
+static enum status member_text(struct buffer *text, const char *name, struct slice value)
+{
+    struct buffer item;
+    if (value.size == 0)
+        return STATUS_OK;
+    buffer_init(&item, EVENT_BYTES_MAX);
+    codec_text_slice(&item, value);
+    enum status status = item.status;
+    if (status == STATUS_OK)
+        status = member_item(text, name, buffer_slice(&item));
+    buffer_fini(&item);
+    return status;
+}
+
+static enum status write_evidence(const struct rejection *rejection, struct buffer *text)
+{
+    struct buffer item;
+    if (rejection->evidence_is_event || rejection->evidence.size == 0)
+        return member_item(text, "evidence", rejection->evidence);
+    buffer_init(&item, EVENT_BYTES_MAX);
+    codec_bin(&item, rejection->evidence);
+    enum status status = item.status;
+    if (status == STATUS_OK)
+        status = member_item(text, "evidence", buffer_slice(&item));
+    buffer_fini(&item);
+    return status;
+}
+
+static enum status write_rejection(const struct rejection *rejection, struct buffer *text)
+{
+    buffer_append_text(text, "{");
+    member_id(text, "rejectionid", rejection->rejection_id);
+    member_time(text, "rejectedat", rejection->rejected_at_ns);
+    member_id(text, "aftereventid", rejection->after_event_id);
+    enum status status = member_text(text, "reason", slice_of_text(reason_text(rejection->reason)));
+    if (status == STATUS_OK)
+        status = member_text(text, "detail", rejection->detail);
+    if (status == STATUS_OK)
+        status = member_text(text, "source", rejection->source);
+    if (rejection->has_sequence)
+        member_id(text, "sequence", rejection->sequence);
+    member_id(text, "count", rejection->count);
+    if (status == STATUS_OK)
+        status = member_text(text, "type", rejection->type);
+    if (status == STATUS_OK)
+        status = member_text(text, "subject", rejection->subject);
+    if (status == STATUS_OK)
+        status = member_text(text, "policy", rejection->policy);
+    if (status == STATUS_OK)
+        status = member_item(text, "key", rejection->key);
+    if (rejection->retry_after_ns != RECORD_NEVER)
+        member_id(text, "retryafter", rejection->retry_after_ns);
+    if (status == STATUS_OK)
+        status = write_evidence(rejection, text);
+    buffer_append_text(text, "}");
+    return status;
+}
+
+/* --- a page --- */
+
+static void open_record(const struct event_page *page, const struct event_frame *frame, uint64_t id,
+                        struct buffer *text)
+{
+    char head[64];
+    if (page->count > 0)
+        buffer_append_text(text, frame->between);
+    snprintf(head, sizeof head, "id: %" PRIu64 "\nevent: %s\ndata: ", id,
+             stream_text(page->stream));
+    if (frame->sse)
+        buffer_append_text(text, head);
+}
+
+static enum status add_accepted(struct event_page *page, const struct event_frame *frame,
+                                struct mp_reader *reader, struct buffer *text)
+{
+    struct accepted_record record;
+    enum status status = accepted_record_read(reader, &record);
+    if (status != STATUS_OK || record.event_id >= page->filter.end_id ||
+        !passes(&page->filter, record.event.type, record.event.subject, record.source))
+        return status;
+    open_record(page, frame, record.event_id, text);
+    page->count++;
+    return json_write_accepted(record.event_id, record.accepted_at_ns, record.source,
+                               record.sequence, &record.event, text);
+}
+
+static enum status add_rejected(struct event_page *page, const struct event_frame *frame,
+                                struct mp_reader *reader, struct buffer *text)
+{
+    struct rejection record;
+    enum status status = rejection_read(reader, &record);
+    if (status != STATUS_OK || record.rejection_id >= page->filter.end_id ||
+        !passes(&page->filter, record.type, record.subject, record.source))
+        return status;
+    open_record(page, frame, record.rejection_id, text);
+    page->count++;
+    return write_rejection(&record, text);
+}
+
+enum status event_page_add(struct event_page *page, const struct event_frame *frame,
+                           struct slice body, uint64_t count, struct buffer *text)
+{
+    struct mp_reader reader = mp_reader_of(body);
+    enum status status = STATUS_OK;
+    for (uint64_t i = 0; i < count && status == STATUS_OK && !page->full; i++) {
+        uint64_t written = page->count;
+        status = page->stream == STREAM_ACCEPTED ? add_accepted(page, frame, &reader, text)
+                                                 : add_rejected(page, frame, &reader, text);
+        if (frame->sse && page->count > written)
+            buffer_append_text(text, "\n\n");
+        page->next_id++;
+        page->full = page->count >= page->limit || text->size >= PAGE_BYTES_ENOUGH ||
+                     page->next_id >= page->filter.end_id;
+    }
+    return status == STATUS_OK ? text->status : status;
+}
