@@ -1,7 +1,9 @@
 """The harness of the integration tests: the three programs in folders of their own, and clients
 that speak docs/protocol.md through pyzmq and msgpack alone.
 
-A Station is a run folder, a store and the programs over them. Whatever happens to a test, its
+A Station is a run folder, a store and the programs over them. When it closes after a test that did not
+fail, `weir-processor verify` proves its log, and folding the log must give the digest of the state that
+the processor had when it stopped: replay equals live, after every test. Whatever happens to a test, its
 programs end: each is told by the kernel when the test process dies, and Station.close kills what is
 left. Waiting is always for a condition, with a generous limit; nothing here is timed.
 """
@@ -31,6 +33,7 @@ BIN = Path(os.environ.get("WEIR_BIN", ROOT / "build/dev/bin"))
 SECOND = 1_000_000_000
 LIMIT_SECONDS = float(os.environ.get("WEIR_LIMIT_SECONDS", "60"))
 QUIET_SECONDS = 1.0  # without an ack: then a source sends again
+NO_DIGEST = "0" * 16  # of a log that holds nothing yet, or was written by an older version
 SANITIZER = re.compile(
     r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
@@ -213,7 +216,9 @@ class Program:
 class Station:
     """A run folder, a store, and the programs over them; use it in a with statement."""
 
-    def __init__(self, limits=(), policy=None, store=None):
+    def __init__(self, limits=(), policy=None, store=None, proves_log=True):
+        """proves_log: False where the test damages the store on purpose."""
+        self.proves_log = proves_log
         self.folder = Path(tempfile.mkdtemp(prefix="weir-"))
         self.run_dir = self.folder / "run"
         self.store = Path(store) if store else self.folder / "store"
@@ -239,6 +244,8 @@ class Station:
     def close(self, failed=False):
         try:
             self.stop_programs(failed)
+            if not failed and self.proves_log and self.processor and (self.store / "log").exists():
+                self.prove_log()
         finally:
             for program in self.programs:
                 program.kill()
@@ -255,6 +262,15 @@ class Station:
             code = program.stop()
             if not failed and code not in program.expected_exits:
                 raise AssertionError(f"{program.command} ended with {code}:\n{program.log_text()}")
+
+    def prove_log(self):
+        """Everything in the log holds, and folding it gives the state that the processor had."""
+        code, out, error = self.run("processor", "verify", "--store", self.store, "--json", limit=10 * LIMIT_SECONDS)
+        assert code == 0, f"verify ended with {code}: {out[:4000]}\n{error[-2000:]}"
+        live = re.findall(r"state_digest=([0-9a-f]{16})", self.processor.log_text())
+        if self.processor.process.returncode == 0 and live and live[-1] != NO_DIGEST:
+            folded = json.loads(out)["state_digest"]
+            assert folded == live[-1], f"the processor stopped at {live[-1]}, folding its log gives {folded}"
 
     def start(self, program, *arguments, stdin=None, environment=None):
         """Starts weir-PROGRAM with the arguments as they are."""
@@ -285,11 +301,11 @@ class Station:
         producer.expected_exits = {0, 2}
         return producer
 
-    def run(self, program, *arguments, input=None):
+    def run(self, program, *arguments, input=None, limit=None):
         """Runs a command to its end; gives (exit code, stdout, stderr)."""
         done = subprocess.run(
             [str(BIN / f"weir-{program}"), *map(str, arguments)],
-            input=input, capture_output=True, text=True, timeout=LIMIT_SECONDS,
+            input=input, capture_output=True, text=True, timeout=limit or LIMIT_SECONDS,
             env={**os.environ, "XDG_STATE_HOME": str(self.folder / "state")},
             preexec_fn=die_with_parent, check=False,
         )
