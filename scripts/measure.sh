@@ -70,7 +70,7 @@ stop_one() {
 
 # A processor with an empty store and one projector; arguments go to the processor.
 pipeline_start() {
-    rm -rf "$scratch/store" "$scratch/views"
+    rm -rf "$scratch/store" "$scratch/run" "$scratch/views"
     start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" "$@"
     processor=$started
     await_ready processor "$processor"
