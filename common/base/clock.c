@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <time.h>
 
 static uint64_t read_ns(clockid_t id)
@@ -58,15 +57,42 @@ int64_t log_clock_wall_step(const struct log_clock *clock, uint64_t wall_ns, uin
     return wall_ns > log_ns ? (int64_t)distance_ns : -(int64_t)distance_ns;
 }
 
+/* The date of a day since 1970-01-01. Years begin in March here, so that a leap day is the last
+ * (H. Hinnant, chrono-compatible low-level date algorithms, civil_from_days). */
+static void date_of(unsigned days, unsigned *ret_year, unsigned *ret_month, unsigned *ret_day)
+{
+    unsigned z = days + 719468; /* since 0000-03-01 */
+    unsigned era = z / 146097, of_era = z % 146097;
+    unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * of_year + 2) / 153;
+    *ret_day = of_year - (153 * month + 2) / 5 + 1;
+    *ret_month = month < 10 ? month + 3 : month - 9;
+    *ret_year = year + era * 400 + (*ret_month <= 2 ? 1 : 0);
+}
+
+/* So many digits and a byte behind them. */
+static char *put_digits(char *at, unsigned value, unsigned digits, char behind)
+{
+    for (unsigned i = digits; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    at[digits] = behind;
+    return at + digits + 1;
+}
+
 void clock_format(uint64_t time_ns, char ret_text[CLOCK_TEXT_BYTES])
 {
-    time_t seconds = (time_t)(time_ns / NS_PER_S);
-    struct tm utc;
-    struct tm *known = gmtime_r(&seconds, &utc);
-    assert(known != NULL); /* uint64 ns end in the year 2554 */
-    (void)known;
-    size_t size = strftime(ret_text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(ret_text + size, CLOCK_TEXT_BYTES - size, ".%09uZ", (unsigned)(time_ns % NS_PER_S));
+    uint64_t seconds = time_ns / NS_PER_S; /* uint64 ns end in the year 2554 */
+    unsigned year, month, day, second = (unsigned)(seconds % 86400);
+    date_of((unsigned)(seconds / 86400), &year, &month, &day);
+    char *at = put_digits(ret_text, year, 4, '-');
+    at = put_digits(at, month, 2, '-');
+    at = put_digits(at, day, 2, 'T');
+    at = put_digits(at, second / 3600, 2, ':');
+    at = put_digits(at, second / 60 % 60, 2, ':');
+    at = put_digits(at, second % 60, 2, '.');
+    at = put_digits(at, (unsigned)(time_ns % NS_PER_S), 9, 'Z');
+    *at = '\0';
 }
 
 /* Days from 1970-01-01 to a date of the Gregorian calendar; year ≥ 1970, month 1 to 12. */

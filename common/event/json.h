@@ -12,6 +12,7 @@
 
 #include "common/base/buffer.h"
 #include "common/event/event.h"
+#include "common/event/reason.h"
 
 enum { JSON_LINE_BYTES_MAX = 1024 * 1024 };
 #define JSON_TIME_REQUIRED UINT64_MAX /* as now_ns: a line without `time` is BAD_INPUT */
@@ -60,5 +61,27 @@ MUST_USE enum status json_write_item(struct slice item, struct buffer *text);
 MUST_USE enum status json_write_accepted(uint64_t event_id, uint64_t accepted_at_ns,
                                          struct slice source, uint64_t sequence,
                                          const struct event *event, struct buffer *text);
+
+/* A rejection record; a text of size 0 is not known. */
+struct json_rejection {
+    uint64_t rejection_id;
+    uint64_t rejected_at_ns;
+    uint64_t after_event_id;
+    uint64_t sequence; /* where has_sequence */
+    uint64_t count;
+    uint64_t retry_after_ns; /* where has_retry_after */
+    struct slice detail, source, type, subject, policy;
+    struct slice key;          /* one MessagePack item */
+    struct slice evidence;     /* the first bytes of what did not decode */
+    const struct event *event; /* what was refused; NULL: it did not decode */
+    enum reason reason;
+    bool has_sequence;
+    bool has_retry_after;
+};
+
+/* A rejection record as one CloudEvents line (no newline): the refused event with `rejectionid`,
+ * `rejectedat`, `aftereventid`, `reason`, … beside. */
+MUST_USE enum status json_write_rejected(const struct json_rejection *rejection,
+                                         struct buffer *text);
 
 #endif

@@ -23,18 +23,30 @@ static void character_write(uint8_t c, struct buffer *text)
     }
 }
 
+static bool is_plain(uint8_t c, bool valid)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && (valid || c < 0x80);
+}
+
 /* With quotes. In a text that is not UTF-8 each byte above 0x7f becomes U+FFFD. */
 static void string_write(struct slice value, struct buffer *text)
 {
     bool valid = utf8_valid(value);
-    buffer_append_text(text, "\"");
+    size_t plain = 0; /* where the run of bytes begins that stand for themselves */
+    buffer_append(text, "\"", 1);
     for (size_t i = 0; i < value.size; i++) {
-        if (!valid && value.data[i] >= 0x80)
+        if (is_plain(value.data[i], valid))
+            continue;
+        buffer_append(text, value.data + plain, i - plain);
+        if (value.data[i] >= 0x80)
             buffer_append_text(text, "\xef\xbf\xbd");
         else
             character_write(value.data[i], text);
+        plain = i + 1;
     }
-    buffer_append_text(text, "\"");
+    if (value.size > plain)
+        buffer_append(text, value.data + plain, value.size - plain);
+    buffer_append(text, "\"", 1);
 }
 
 static void hex_write(struct slice bytes, struct buffer *text)
@@ -64,12 +76,28 @@ static void float_write(double value, struct buffer *text)
         buffer_append_text(text, ".0");
 }
 
+enum { NUMBER_BYTES = 20 };
+
+/* At least `least` digits, zeros in front; they stand in `number`. */
+static struct slice digits_of(uint64_t value, int least, char number[NUMBER_BYTES])
+{
+    int at = NUMBER_BYTES;
+    while (value > 0 || NUMBER_BYTES - at < least) {
+        number[--at] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return (struct slice){(const uint8_t *)number + at, (size_t)(NUMBER_BYTES - at)};
+}
+
 static void uint_write(uint64_t value, struct buffer *text)
 {
-    char number[32];
+    char number[NUMBER_BYTES];
     bool safe = value <= SAFE_INTEGER_MAX;
-    snprintf(number, sizeof number, safe ? "%" PRIu64 : "\"%" PRIu64 "\"", value);
-    buffer_append_text(text, number);
+    struct slice digits = digits_of(value, 1, number);
+    if (safe)
+        buffer_append(text, digits.data, digits.size);
+    else
+        string_write(digits, text);
 }
 
 static void negative_write(int64_t value, struct buffer *text)
@@ -248,9 +276,8 @@ static void time_write(const char *name, uint64_t time_ns, struct buffer *text)
 /* `digits`: the least number of digits, zeros in front. */
 static void digits_write(const char *name, uint64_t value, int digits, struct buffer *text)
 {
-    char number[32];
-    snprintf(number, sizeof number, "%0*" PRIu64, digits, value);
-    member_write(name, slice_of_text(number), text);
+    char number[NUMBER_BYTES];
+    member_write(name, digits_of(value, digits, number), text);
 }
 
 static void id_write(uint64_t event_id, const struct event *event, struct buffer *text)
@@ -321,4 +348,63 @@ enum status json_write_accepted(uint64_t event_id, uint64_t accepted_at_ns, stru
         return status;
     buffer_append_text(text, "}");
     return text->status;
+}
+
+static void member_if_known(const char *name, struct slice value, struct buffer *text)
+{
+    if (value.size > 0)
+        member_write(name, value, text);
+}
+
+/* What the refused event says, where it decoded; else what is known of it. */
+static enum status refused_event_write(const struct json_rejection *rejection, struct buffer *text)
+{
+    const struct event *event = rejection->event;
+    static const char nothing[] = "weir.rejected";
+    struct slice type = rejection->type.size > 0 ? rejection->type : slice_of_text(nothing);
+    struct slice subject = rejection->subject.size > 0 ? rejection->subject : slice_of_text("-");
+    member_write("type", type, text);
+    member_write("subject", subject, text);
+    time_write("time", event != NULL ? event->occurred_at_ns : rejection->rejected_at_ns, text);
+    if (event == NULL)
+        return STATUS_OK;
+    buffer_append_text(text, ",\"schemaversion\":");
+    uint_write(event->schema_version, text);
+    enum status status = attributes_write(event->attributes, text);
+    if (status != STATUS_OK)
+        return status;
+    buffer_append_text(text, ",\"data\":");
+    return json_write_item(event->data, text);
+}
+
+enum status json_write_rejected(const struct json_rejection *rejection, struct buffer *text)
+{
+    struct slice source = rejection->source.size > 0 ? rejection->source : slice_of_text("weir");
+    buffer_append_text(text, "{\"specversion\":\"1.0\"");
+    digits_write("id", rejection->rejection_id, 1, text);
+    member_write("source", source, text);
+    enum status status = refused_event_write(rejection, text);
+    if (status != STATUS_OK)
+        return status;
+    digits_write("rejectionid", rejection->rejection_id, 1, text);
+    time_write("rejectedat", rejection->rejected_at_ns, text);
+    digits_write("aftereventid", rejection->after_event_id, 1, text);
+    member_write("reason", slice_of_text(reason_text(rejection->reason)), text);
+    member_if_known("detail", rejection->detail, text);
+    if (rejection->has_sequence)
+        digits_write("sequence", rejection->sequence, 20, text);
+    digits_write("count", rejection->count, 1, text);
+    member_if_known("policy", rejection->policy, text);
+    if (rejection->key.size > 0) {
+        buffer_append_text(text, ",\"key\":");
+        status = json_write_item(rejection->key, text);
+    }
+    if (rejection->has_retry_after)
+        digits_write("retryafter", rejection->retry_after_ns, 1, text);
+    if (rejection->evidence.size > 0) {
+        buffer_append_text(text, ",\"evidence\":");
+        hex_write(rejection->evidence, text);
+    }
+    buffer_append_text(text, "}");
+    return status == STATUS_OK ? text->status : status;
 }
