@@ -25,7 +25,8 @@ struct shadow_due {
 struct judge {
     const char *directory;
     struct findings *findings;
-    struct state *state; /* NULL before the genesis */
+    struct state *state;    /* NULL before the genesis */
+    uint64_t proof_from_ns; /* before that, windows lack what is gone */
     struct proof *proof;
     struct roll *roll;
     struct decision decision;
@@ -79,6 +80,17 @@ void judge_destroy(struct judge **judge)
     buffer_fini(&(*judge)->key);
     free(*judge);
     *judge = NULL;
+}
+
+enum status judge_begin(struct judge *judge, struct state *state)
+{
+    enum status status = proof_set_policies(judge->proof, state_policies(state));
+    if (status != STATUS_OK)
+        return status;
+    judge->state = state;
+    judge->proof_from_ns =
+        state_position(state).last_time_ns + proof_longest_window_ns(judge->proof);
+    return STATUS_OK;
 }
 
 struct judge_result judge_result(const struct judge *judge)
@@ -395,7 +407,8 @@ static enum status refusal_judge(struct judge *judge, const struct rejection *re
         admission_refuse(judge->state, source, rejection->sequence, rejection->count,
                          rejection->reason, judge->now_ns, &judge->decision);
     enum status status = apply(judge, ret_detail);
-    if (status != STATUS_OK || rejection->reason != REASON_RATE_LIMITED)
+    if (status != STATUS_OK || rejection->reason != REASON_RATE_LIMITED ||
+        judge->now_ns < judge->proof_from_ns)
         return status;
     status = proof_refuse(judge->proof, rejection, &candidate->event, &what);
     if (status == STATUS_INVALID)

@@ -11,6 +11,8 @@
 #include "common/base/clock.h"
 #include "common/event/codec.h"
 #include "common/event/json.h"
+#include "processor/recall.h"
+#include "processor/retention.h"
 #include "processor/tools/judge.h"
 #include "processor/tools/store_view.h"
 
@@ -88,9 +90,35 @@ static enum status visit(void *context, const struct batch_view *batch, struct d
     return status;
 }
 
+/* A log that has lost its beginning goes on from the snapshot that stands there. */
+static enum status beginning_find(struct verify *v, struct log_start *ret_start,
+                                  struct detail *ret_detail)
+{
+    struct first_kept *first = malloc(sizeof *first);
+    struct recovery *recovery = NULL;
+    *ret_start = (struct log_start){0}; /* the genesis */
+    if (first == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    enum status status = retention_first_kept(v->store, first, ret_detail);
+    if (status == STATUS_OK) {
+        const struct fold_end end = {.event_id = first->event_id - 1, .time_ns = UINT64_MAX};
+        status = recall_begin(v->store, end, &recovery, ret_start, NULL, ret_detail);
+    }
+    free(first);
+    if (recovery != NULL) {
+        struct state *state = recovery_take_state(recovery);
+        status = state == NULL ? detail_set(ret_detail, STATUS_GONE, "no snapshot is good")
+                               : judge_begin(v->judge, state);
+        if (status != STATUS_OK)
+            state_destroy(&state);
+        recovery_destroy(&recovery);
+    }
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 static enum status log_read(struct verify *v, struct detail *ret_detail)
 {
-    struct log_start start = {0}; /* the genesis */
+    struct log_start start;
     progress_start(&v->progress, clock_boot_ns());
     enum status status = store_view_open(v->store, &v->view, ret_detail);
     if (status != STATUS_OK)
@@ -98,6 +126,9 @@ static enum status log_read(struct verify *v, struct detail *ret_detail)
     v->judge = judge_new(v->store, &v->findings);
     if (v->judge == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    status = beginning_find(v, &start, ret_detail);
+    if (status != STATUS_OK)
+        return status;
     return reader_follow(store_view_reader(v->view), store_view_durable(v->view), &start, visit, v,
                          ret_detail);
 }
