@@ -90,7 +90,6 @@ first_verdict() {
 }
 
 measure_prepare
-ulimit -v unlimited
 measure_machine
 
 with='' without=''
