@@ -13,7 +13,7 @@
 
 enum {
     LOOK_EVERY_MS = 100,
-    NICE = 10, /* about a tenth of a core where all are busy */
+    NICE = 19, /* what is left over, and little where all cores are busy */
 };
 #define RETRY_AFTER_NS  (30 * NS_PER_S)
 #define LET_GO_AFTER_NS (60 * NS_PER_S)

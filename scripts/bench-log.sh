@@ -53,7 +53,18 @@ rate() {
     processor_start --limit "$LIMIT" "$@"
     await_ready processor "$processor"
     generate "$count"
-    processor_stop
+}
+
+# Waits until the thread that writes snapshots has got to what it could not while all was busy; sets
+# `result` to the seconds.
+catch_up() {
+    local newest=- latest='' began=$SECONDS
+    while [ "$newest" != "$latest" ]; do
+        newest=$latest
+        sleep 2
+        latest=$(find "$scratch/store/snapshots" -name '*.snap' 2>/dev/null | sort | tail -n 1)
+    done
+    result=$((SECONDS - began))
 }
 
 milliseconds() {
@@ -95,10 +106,12 @@ measure_machine
 with='' without=''
 for round in $(seq "$rounds"); do
     rate $((events < 20000000 ? events : 20000000)) --snapshot-bytes 0
+    processor_stop
     without="$without$result
 "
     off=$result
     rate $((events < 20000000 ? events : 20000000))
+    processor_stop
     with="$with$result
 "
     echo "round $round: $off events/s without snapshots, $result with"
@@ -108,14 +121,8 @@ echo "live path: $a events/s with snapshots, $b without: $(ratio "$a" "$b")"
 
 rate "$events"
 log_bytes=$(du -sb "$scratch/store/log" | cut -f 1)
-# What the thread did not get to while all was busy, it does now.
-processor_start
-await_ready processor "$processor"
-newest=-1
-while [ "$newest" != "$(find "$scratch/store/snapshots" -name '*.snap' | sort | tail -n 1)" ]; do
-    newest=$(find "$scratch/store/snapshots" -name '*.snap' | sort | tail -n 1)
-    sleep 2
-done
+catch_up
+echo "snapshots had caught up $result s after the last event"
 processor_stop
 echo "log: $events events, $((log_bytes / 1000000)) MB; $(find "$scratch/store/snapshots" -name '*.snap' | wc -l) snapshots," \
     "$(($(du -sb "$scratch/store/snapshots" | cut -f 1) / 1000000)) MB"

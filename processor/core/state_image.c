@@ -464,7 +464,7 @@ enum status state_image_read_policies(const struct image_source *source,
                                       struct detail *ret_detail)
 {
     struct reading reading = {.source = source, .ret_detail = ret_detail};
-    struct beginning beginning;
+    struct beginning beginning = {.expired_ns = 0};
     return get_beginning(&reading, &beginning, ret_text);
 }
 
