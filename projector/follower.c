@@ -27,6 +27,7 @@ struct follower {
     struct follow follow;
     struct fold *fold;
     uint64_t newest_event_id;
+    uint64_t not_migrated; /* events that were warned of */
     follower_seen_fn *see; /* NULL: nobody watches */
     void *see_owner;
 };
@@ -164,6 +165,16 @@ static enum status pass_over(struct mp_reader *reader, uint64_t skip, uint64_t *
     return STATUS_OK;
 }
 
+static void warn_of_old_events(struct follower *follower)
+{
+    uint64_t last_id = 0, count = fold_not_migrated(follower->fold, &last_id);
+    if (count > follower->not_migrated)
+        log_warn("events of an old schema version could not be migrated and are shown as they are",
+                 "events=%llu last_event_id=%llu", (unsigned long long)count,
+                 (unsigned long long)last_id);
+    follower->not_migrated = count;
+}
+
 static enum status carry_out(struct follower *follower, const struct follow_step *step,
                              struct detail *ret_detail)
 {
@@ -182,6 +193,7 @@ static enum status carry_out(struct follower *follower, const struct follow_step
     if (status != STATUS_OK)
         return status;
     follow_applied(&follower->follow, step->stream, step->count, hash);
+    warn_of_old_events(follower);
     know_of(follower, fold_position(follower->fold).event_id);
     return STATUS_OK;
 }

@@ -12,6 +12,7 @@
 #include "common/base/glob.h"
 #include "common/base/logger.h"
 #include "common/event/json.h"
+#include "common/event/upcast/upcast.h"
 #include "processor/tools/store_view.h"
 
 #define PROGRAM "weir-processor"
@@ -21,7 +22,8 @@ enum {
     OUT_BYTES_MAX = OUT_BYTES + 4 * 1024 * 1024, /* with one line of any size */
     BODY_BYTES_MAX = REPLAY_BODY_BYTES_MAX + BATCH_BYTES_MAX,
     RECORDS_PER_TURN = 65536,
-    FOLLOW_EVERY_MS = 50,      /* asking a processor */
+    MIGRATED_BYTES_MAX = 16 * UPCAST_DATA_BYTES_MAX, /* an event on its way through versions */
+    FOLLOW_EVERY_MS = 50,                            /* asking a processor */
     LOOK_AGAIN_EVERY_MS = 500, /* nobody holds the store, or its holder is silent */
 };
 
@@ -35,7 +37,7 @@ struct history {
     enum stream stream;
     struct moment from, to;
     struct store_view *view;
-    struct buffer body, out;
+    struct buffer body, out, migrated;
     uint64_t next_id;
     uint64_t last_id;      /* as far as is asked for; UINT64_MAX: any */
     uint64_t last_time_ns; /* likewise */
@@ -165,6 +167,16 @@ static bool beyond(const struct history *history, uint64_t id, uint64_t time_ns)
     return id > history->last_id || time_ns > history->last_time_ns;
 }
 
+/* One that cannot be migrated is printed as it is stored, with a warning. */
+static void migrate(struct history *history, struct accepted_record *record)
+{
+    struct detail detail;
+    buffer_clear(&history->migrated);
+    if (upcast_event(&record->event, &history->migrated, &detail) != STATUS_OK)
+        log_warn("an event of an old schema version could not be migrated and is shown as it is",
+                 "event_id=%" PRIu64 " what=\"%s\"", record->event_id, detail.text);
+}
+
 /* Moves past one record; what is wanted of it is appended to `out`. */
 static enum status take_record(struct history *history, struct mp_reader *reader)
 {
@@ -177,6 +189,8 @@ static enum status take_record(struct history *history, struct mp_reader *reader
         if (status != STATUS_OK)
             return status;
         history->done = beyond(history, accepted.event_id, accepted.accepted_at_ns);
+        if (!history->done && !history->options.raw)
+            migrate(history, &accepted);
         if (!history->done &&
             wanted(&history->options, accepted.source, accepted.event.type, accepted.event.subject))
             status = write_accepted(history, &accepted);
@@ -336,7 +350,11 @@ static enum status follow(struct history *history, struct detail *ret_detail)
 
 static enum status run(struct history *history, struct detail *ret_detail)
 {
-    enum status status = lifecycle_start(ret_detail);
+    enum status status = upcast_check(upcasts, upcast_count, ret_detail);
+    if (status == STATUS_OK)
+        status = buffer_reserve(&history->migrated, MIGRATED_BYTES_MAX);
+    if (status == STATUS_OK)
+        status = lifecycle_start(ret_detail);
     if (status == STATUS_OK)
         status = store_view_open(history->options.store, &history->view, ret_detail);
     if (status == STATUS_OK)
@@ -359,10 +377,12 @@ int history_main(int argc, char **argv)
         return (int)status_exit_code(status);
     buffer_init(&history.body, BODY_BYTES_MAX);
     buffer_init(&history.out, OUT_BYTES_MAX);
+    buffer_init(&history.migrated, MIGRATED_BYTES_MAX);
     status = run(&history, &detail);
     store_view_close(&history.view);
     buffer_fini(&history.body);
     buffer_fini(&history.out);
+    buffer_fini(&history.migrated);
     if (status == STATUS_OK || status == STATUS_END || status == STATUS_INTERRUPTED)
         return EXIT_CODE_DONE;
     return lifecycle_fail(PROGRAM, status, &detail);

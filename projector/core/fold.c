@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/event/upcast/upcast.h"
+
 #define POLICY_CHANGED_TYPE   "weir.policy_changed"
 #define POLICY_CHANGED_SOURCE "weir"
 #define POLICY_CHANGED_FIELD  "text"
@@ -20,6 +22,9 @@ struct fold {
     uint64_t next_start[FOLD_STREAMS]; /* the next id at which a view starts; UINT64_MAX: none */
     struct fold_guest guest;           /* accepted NULL: there is none */
     const uint8_t *last_record;        /* where the record read last begins */
+    struct buffer migrated;            /* data of the group's events of old schema versions */
+    uint64_t not_migrated;             /* events that could not be, and … */
+    uint64_t not_migrated_id;          /* … the last of them */
     union {                            /* the group that is being applied */
         struct accepted_record accepted[VIEW_GROUP_MAX];
         struct rejection rejected[VIEW_GROUP_MAX];
@@ -120,12 +125,16 @@ enum status fold_new(const struct fold_options *options, struct fold **ret_fold,
     struct fold *fold = calloc(1, sizeof *fold);
     if (fold == NULL)
         return status;
+    buffer_init(&fold->migrated, (size_t)VIEW_GROUP_MAX * UPCAST_DATA_BYTES_MAX);
     fold->policies = calloc(1, sizeof *fold->policies);
     if (fold->policies == NULL)
         goto out;
     for (uint32_t i = 0; i < options->type_count; i++)
         if (take_view(fold, options, i) != STATUS_OK)
             goto out;
+    status = upcast_check(upcasts, upcast_count, ret_detail);
+    if (status != STATUS_OK)
+        goto out;
     status = policy_set_parse(begin(fold, options), "the log's policy", fold->policies, ret_detail);
     find_next_start(fold, STREAM_ACCEPTED);
     find_next_start(fold, STREAM_REJECTED);
@@ -145,6 +154,7 @@ void fold_destroy(struct fold **fold)
         return;
     for (uint32_t i = 0; i < (*fold)->view_count; i++)
         rows_destroy(&(*fold)->rows[i]);
+    buffer_fini(&(*fold)->migrated);
     free((*fold)->policies);
     free(*fold);
     *fold = NULL;
@@ -221,6 +231,20 @@ static void show_rejected(struct fold *fold, uint32_t count)
             fold->types[i]->apply_rejected(fold->rows[i], &context, fold->group.rejected, count);
 }
 
+/* Old schema versions become new ones before a view sees them. One that cannot be migrated is shown
+ * as it is, and counted: a bad event must not stop the others. */
+static void migrate(struct fold *fold, struct accepted_record *record)
+{
+    struct detail ignored;
+    if (fold->migrated.capacity == 0 &&
+        buffer_reserve(&fold->migrated, fold->migrated.bytes_max) != STATUS_OK)
+        return;
+    if (upcast_event(&record->event, &fold->migrated, &ignored) != STATUS_OK) {
+        fold->not_migrated++;
+        fold->not_migrated_id = record->event_id;
+    }
+}
+
 /* Reads and applies one group of at most `max` records; a change of policy ends it, so that one
  * policy is in force for all of it, and so does the start of a view, so that a view is shown all of
  * it or nothing. */
@@ -229,6 +253,7 @@ static enum status accepted_group(struct fold *fold, struct mp_reader *reader, u
 {
     uint32_t count = 0;
     bool change = false;
+    fold->migrated.size = 0;
     while (count < VIEW_GROUP_MAX && count < max && !change) {
         struct accepted_record *record = &fold->group.accepted[count];
         fold->last_record = reader->at;
@@ -238,6 +263,7 @@ static enum status accepted_group(struct fold *fold, struct mp_reader *reader, u
         fold->position.event_id++;
         count++;
         change = changes_policy(record);
+        migrate(fold, record);
     }
     const struct accepted_record *last = &fold->group.accepted[count - 1];
     pass_time(fold, last->accepted_at_ns);
@@ -374,4 +400,10 @@ uint64_t fold_left_out(const struct fold *fold)
     for (uint32_t i = 0; i < fold->view_count; i++)
         sum += rows_left_out(fold->rows[i]);
     return sum;
+}
+
+uint64_t fold_not_migrated(const struct fold *fold, uint64_t *ret_last_id)
+{
+    *ret_last_id = fold->not_migrated_id;
+    return fold->not_migrated;
 }

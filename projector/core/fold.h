@@ -106,4 +106,8 @@ bool fold_view_text(const struct fold *fold, struct slice name, struct slice *re
 /* Events and rejections that found no room in some view (rows_left_out, summed up). */
 uint64_t fold_left_out(const struct fold *fold);
 
+/* How many events of an old schema version could not be migrated and were shown to the views as
+ * they are (upcast.h), and the id of the last. */
+uint64_t fold_not_migrated(const struct fold *fold, uint64_t *ret_last_id);
+
 #endif

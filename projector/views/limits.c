@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "common/event/codec.h"
+#include "common/event/upcast/upcast.h"
 #include "projector/views/view.h"
 
 enum {
@@ -58,6 +59,14 @@ static uint8_t *place_set(struct place *place, uint8_t *at, const struct rows *r
 
 /* --- accepted --- */
 
+/* Policies see the event as it was submitted. */
+static const struct event *as_submitted(struct event *event)
+{
+    if (upcast_was(event))
+        *event = upcast_original(event);
+    return event;
+}
+
 static void charge_policy(struct rows *rows, const struct policy *policy,
                           const struct accepted_record *records, uint32_t count)
 {
@@ -68,8 +77,10 @@ static void charge_policy(struct rows *rows, const struct policy *policy,
     struct slice name = slice_of_text(policy->name);
     for (uint32_t i = 0; i < count; i++) {
         struct charge charge;
+        struct event submitted = records[i].event;
         if (!policy_matches(policy, records[i].event.type) ||
-            policy_charge(policy, records[i].source, &records[i].event, &charge, NULL) != STATUS_OK)
+            policy_charge(policy, records[i].source, as_submitted(&submitted), &charge, NULL) !=
+                STATUS_OK)
             continue;
         if (charge.cost == 0)
             continue;

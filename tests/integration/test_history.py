@@ -145,6 +145,30 @@ class History(unittest.TestCase):
             self.assertEqual(subjects, ["n3", "n4", "m0", "m1", "m2"])
             self.assertEqual(follower.stop(), 0)
 
+    def test_old_versions_are_migrated_wherever_events_are_read(self):
+        with weir.Station(limits=['"cost";q=100;w=60;pk=global;cost=data.amount']) as station:
+            station.start_processor()
+            station.start_projector("live")
+            source = station.source("s")
+            old = {"amount": 7, "currency": "EUR"}
+            events = [weir.event("order.confirmed", "o", old),
+                      weir.event("order.confirmed", "p", {"amount": 2, "amount_minor": 5, "currency": "EUR"}),
+                      weir.event("order.confirmed", "q", {"amount": 1, "amount_minor": 30, "currency": "EUR"},
+                                 schema_version=2)]
+            source.submit(events)
+            self.assertEqual([l["data"] for l in self.history(station, "--raw")][0], old)
+            lines = self.history(station)
+            self.assertEqual([l["schemaversion"] for l in lines], [2, 2, 2])
+            self.assertEqual(lines[0]["data"], {"amount_minor": 700, "currency": "EUR"})
+            station.start_projector("late")
+            answers = [station.query(name) for name in ("live", "late")]
+            for view, rows in (
+                ("revenue", [{"currency": "EUR", "total_minor": 735}]),
+                ("limits", [{"policy": "cost", "key": "global", "accepted": 10, "refused": 0, "last_refused_at": None}]),
+            ):
+                for query in answers:
+                    weir.until(lambda: query.request("view", view, None)[0][0]["rows"] == rows, f"{view}: {rows}")
+
     def test_a_closed_output_ends_it_in_silence(self):
         with weir.Station() as station:
             self.fill(station, random.Random(3), 3000)
