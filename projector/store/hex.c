@@ -19,8 +19,8 @@ void hex_read(const char *text, size_t size, uint8_t *ret_bytes)
     if (strlen(text) != 2 * size || strspn(text, digits) != 2 * size)
         return;
     for (size_t i = 0; i < 2 * size; i++) {
-        size_t value = (size_t)(strchr(digits, text[i]) - digits);
-        ret_bytes[i / 2] = (uint8_t)(ret_bytes[i / 2] << 4 | value);
+        unsigned value = (unsigned)(strchr(digits, text[i]) - digits);
+        ret_bytes[i / 2] = (uint8_t)((unsigned)ret_bytes[i / 2] << 4 | value);
     }
 }
 

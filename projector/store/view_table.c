@@ -80,12 +80,9 @@ static enum status prepare_write(struct view_table *table, struct detail *ret_de
     char marks[3 * VIEW_COLUMNS_MAX + 1] = "";
     for (uint32_t i = 0; i < table->type->column_count; i++)
         memcpy(marks + 3 * (size_t)i, ", ?", 4);
-    const char *const parts[] = {"INSERT OR REPLACE INTO \"" TABLE_PREFIX,
-                                 table->type->name,
-                                 "\" VALUES (?",
-                                 marks,
-                                 ", ?, ?, ?)",
-                                 NULL};
+    static const char into[] = "INSERT OR REPLACE INTO \"" TABLE_PREFIX;
+    const char *const parts[] = {into,  table->type->name, "\" VALUES (?",
+                                 marks, ", ?, ?, ?)",      NULL};
     return store_prepare(table->store, parts, &table->write, ret_detail);
 }
 
@@ -199,7 +196,7 @@ static bool cell_is(struct sqlite3_stmt *statement, int place, const struct cell
         return sqlite3_column_int64(statement, place) == cell->integer;
     if (cell->type == SQLITE_FLOAT) {
         double real = sqlite3_column_double(statement, place);
-        return memcmp(&real, &cell->real, sizeof real) == 0;
+        return !(real < cell->real) && !(real > cell->real);
     }
     return cell->type == SQLITE_NULL || slice_equal(column_bytes(statement, place), cell->bytes);
 }
