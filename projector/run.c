@@ -296,7 +296,11 @@ static enum status answer_http_then(void *owner, const struct control_request *r
                                     http_told_fn *tell, void *tell_owner)
 {
     struct projector *projector = owner;
+    struct slice text;
+    if (!fold_view_text(projector->fold, request->view, &text))
+        return STATUS_NOT_FOUND;
     struct asof_question question = {.view = request->view,
+                                     .text = text,
                                      .at = request->at,
                                      .event_id = request->at_event_id,
                                      .time_ns = request->time_ns};

@@ -64,11 +64,11 @@ static const char *problem(void *owner, uint32_t view)
     return sql_views_problem(runner->views, view);
 }
 
-static void answer_view(void *owner, uint32_t view, const struct fold_position *position,
-                        struct buffer *reply)
+static void answer_view(void *owner, uint32_t view, const struct control_request *asked,
+                        const struct fold_position *position, struct buffer *reply)
 {
     struct sql_runner *runner = owner;
-    sql_views_answer(runner->views, view, position, reply);
+    sql_views_answer(runner->views, view, asked, position, reply);
 }
 
 static bool has_news(void *owner)

@@ -660,8 +660,8 @@ struct slice sql_views_text(const struct sql_views *views, uint32_t view)
     return (struct slice){file->bytes, file->size};
 }
 
-void sql_views_answer(struct sql_views *views, uint32_t view, const struct fold_position *position,
-                      struct buffer *reply)
+void sql_views_answer(struct sql_views *views, uint32_t view, const struct control_request *asked,
+                      const struct fold_position *position, struct buffer *reply)
 {
     struct slot *slot = &views->slots[view];
     const char *problem = sql_views_problem(views, view);
@@ -680,6 +680,8 @@ void sql_views_answer(struct sql_views *views, uint32_t view, const struct fold_
         .position = {.event_id = progress->event_id,
                      .rejection_id = position->rejection_id,
                      .time_ns = is_level ? position->time_ns : progress->time_ns},
+        .offset = asked->offset,
+        .limit = asked->limit,
         .problem = problem};
     sql_answer_write(&answer, reply);
 }

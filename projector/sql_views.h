@@ -86,8 +86,9 @@ const char *sql_views_problem(const struct sql_views *views, uint32_t view);
 /* The text of the version that answers; size 0: none does. */
 struct slice sql_views_text(const struct sql_views *views, uint32_t view);
 
-/* Appends the whole reply to `view` (docs/protocol.md, "Query"); `position` is the projector's. */
-void sql_views_answer(struct sql_views *views, uint32_t view, const struct fold_position *position,
-                      struct buffer *reply);
+/* Appends the whole reply to a request for this view as of now (docs/protocol.md, "Query");
+ * `position` is the projector's. */
+void sql_views_answer(struct sql_views *views, uint32_t view, const struct control_request *asked,
+                      const struct fold_position *position, struct buffer *reply);
 
 #endif

@@ -152,11 +152,12 @@ static void answer_now(struct fold *fold, const struct log_id *log_id, uint32_t 
     answer_rows(&now, reply);
 }
 
-static void answer_guest(const struct fold *fold, uint32_t view, struct buffer *reply)
+static void answer_guest(const struct fold *fold, uint32_t view,
+                         const struct control_request *asked, struct buffer *reply)
 {
     const struct fold_guest *guest = fold_guest(fold);
     struct fold_position position = fold_position(fold);
-    guest->answer(guest->owner, view, &position, reply);
+    guest->answer(guest->owner, view, asked, &position, reply);
 }
 
 /* The place of the view among all; their number if there is none of this name. */
@@ -191,7 +192,7 @@ void answer(struct fold *fold, const struct log_id *log_id, struct slice request
     if (view == own + guest_count(fold))
         answer_no_such_view(fold, reply);
     else if (view >= own)
-        answer_guest(fold, view - own, reply); /* an earlier moment was asked of `asof` */
+        answer_guest(fold, view - own, &asked, reply); /* an earlier moment was asked of `asof` */
     else if (asked.at != AT_NOW)
         control_error_write(reply, CONTROL_CODE_UNSUPPORTED,
                             "this view is shown as of now only (at: nil)");

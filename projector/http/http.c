@@ -457,7 +457,8 @@ static void answer_view(struct http *http, struct waiting_view *view)
     struct slice name = slice_of_text(asked->name);
     struct control_request request = {
         .verb = CONTROL_VIEW, .view = name, .offset = asked->offset, .limit = asked->limit};
-    bool is_own = fold_view_find(http->options.fold, name) < fold_view_count(http->options.fold);
+    struct slice text; /* of a view in SQL, which an edit of its file changes */
+    bool is_known = fold_view_text(http->options.fold, name, &text);
     struct reading_place at = {false, 0};
     bool relative = false;
     struct buffer reply;
@@ -467,9 +468,9 @@ static void answer_view(struct http *http, struct waiting_view *view)
         request.at = at.is_time ? AT_TIME : AT_EVENT_ID;
     request.at_event_id = at.is_time ? 0 : at.value;
     request.time_ns = at.is_time ? at.value : 0;
-    view->is_whole = !is_own || request.at != AT_NOW;
-    view->is_fixed = request.at != AT_NOW && is_past(http, at, relative);
-    if (is_own && request.at != AT_NOW) {
+    view->is_whole = !is_known || request.at != AT_NOW;
+    view->is_fixed = request.at != AT_NOW && text.size == 0 && is_past(http, at, relative);
+    if (is_known && request.at != AT_NOW) {
         if (http->options.ask_then(http->options.ask_owner, &request, tell, view) != STATUS_OK)
             reply_json_error(view->exchange, 503,
                              "too many questions for earlier moments; try again");

@@ -32,14 +32,18 @@ static void write_head(const struct sql_answer *answer, uint32_t members, struct
 void sql_answer_write(const struct sql_answer *answer, struct buffer *reply)
 {
     struct detail why = {.text = ""};
-    bool is_cut = sql_version_progress(answer->version)->shown_rows > ANSWER_ROWS_MAX;
+    uint64_t rows = sql_version_progress(answer->version)->shown_rows;
+    uint64_t first = answer->offset < rows ? answer->offset : rows;
+    uint64_t max =
+        answer->limit > 0 && answer->limit < ANSWER_ROWS_MAX ? answer->limit : ANSWER_ROWS_MAX;
+    bool is_cut = rows - first > max;
     uint32_t members = 7 + (uint32_t)is_cut + (answer->note != NULL) + (answer->problem != NULL);
     control_ok_write(reply, 1);
     write_head(answer, members, reply);
     codec_text(reply, "rows");
-    enum status status = sql_version_write_rows(answer->version, ANSWER_ROWS_MAX, reply, &why);
+    enum status status = sql_version_write_rows(answer->version, first, max, reply, &why);
     if (is_cut)
-        write_uint(reply, "next", ANSWER_ROWS_MAX);
+        write_uint(reply, "next", first + max);
     if (answer->note != NULL)
         write_text(reply, "note", answer->note);
     if (answer->problem != NULL)

@@ -282,7 +282,7 @@ static enum status prepare_select(struct sql_version *version, const struct buff
     buffer_append_text(&sql, version->suffix);
     buffer_append_text(&sql, "\" ORDER BY ");
     buffer_append(&sql, order->data, order->size);
-    buffer_append_text(&sql, " LIMIT ?");
+    buffer_append_text(&sql, " LIMIT ? OFFSET ?");
     int code =
         sql.status != STATUS_OK
             ? SQLITE_NOMEM
@@ -704,13 +704,15 @@ enum status sql_version_apply(struct sql_version *version, const struct accepted
 
 /* --- reading --- */
 
-enum status sql_version_write_rows(struct sql_version *version, uint32_t max, struct buffer *buffer,
-                                   struct detail *ret_detail)
+enum status sql_version_write_rows(struct sql_version *version, uint64_t first, uint64_t max,
+                                   struct buffer *buffer, struct detail *ret_detail)
 {
-    uint64_t rows = version->progress.shown_rows;
-    uint32_t count = rows < max ? (uint32_t)rows : max, written = 0;
+    uint64_t rows = version->progress.shown_rows - first;
+    uint32_t count = (uint32_t)(rows < max ? rows : max), written = 0;
     int columns = sqlite3_column_count(version->select);
     int code = sqlite3_bind_int64(version->select, 1, count);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_int64(version->select, 2, (sqlite3_int64)first);
     codec_array(buffer, count);
     while (code == SQLITE_OK && (code = sqlite3_step(version->select)) == SQLITE_ROW) {
         codec_map(buffer, (uint32_t)columns);

@@ -64,10 +64,11 @@ MUST_USE enum status sql_version_promote(struct sql_version *version, struct det
 /* After the transaction was lost: stands at `progress` again, which was committed. */
 void sql_version_restore(struct sql_version *version, const struct sql_progress *progress);
 
-/* Appends a list of maps, column → value, of the shown table, sorted by its primary key; at most
- * `max` rows. */
-MUST_USE enum status sql_version_write_rows(struct sql_version *version, uint32_t max,
-                                            struct buffer *buffer, struct detail *ret_detail);
+/* Appends a list of maps, column → value, of the shown table, sorted by its primary key: at most
+ * `max` rows from place `first` on. */
+MUST_USE enum status sql_version_write_rows(struct sql_version *version, uint64_t first,
+                                            uint64_t max, struct buffer *buffer,
+                                            struct detail *ret_detail);
 
 /* For sql_guard.c and sql_engine.c. */
 bool sql_version_has_table(const struct sql_version *version, const char *table);

@@ -109,7 +109,7 @@ static inline const char *sql_rows(struct sql_fixture *f)
 {
     struct buffer rows;
     buffer_init(&rows, SQL_TEXT_BYTES_MAX);
-    if (sql_version_write_rows(f->version, 1000, &rows, &f->detail) != STATUS_OK)
+    if (sql_version_write_rows(f->version, 0, 1000, &rows, &f->detail) != STATUS_OK)
         fail_msg("%s", f->detail.text);
     buffer_clear(&f->text);
     assert_int_equal(json_write_item(buffer_slice(&rows), &f->text), STATUS_OK);

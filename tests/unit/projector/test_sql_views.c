@@ -35,6 +35,7 @@ struct station {
     struct log_id log_id;
     uint64_t event_id; /* of the log */
     char types[64];    /* types[i]: the letter that is the type of event i + 1 */
+    struct control_request asked;
     char text[TEXT_BYTES_MAX];
 };
 
@@ -132,7 +133,7 @@ static const char *reply_of(struct station *s, const char *name)
     assert_int_not_equal(view, sql_views_count(s->views));
     buffer_init(&reply, ANSWER_BYTES_MAX);
     buffer_init(&text, TEXT_BYTES_MAX);
-    sql_views_answer(s->views, view, &position, &reply);
+    sql_views_answer(s->views, view, &s->asked, &position, &reply);
     assert_int_equal(json_write_item(buffer_slice(&reply), &text), STATUS_OK);
     snprintf(s->text, sizeof s->text, "%.*s", (int)text.size, (const char *)text.data);
     buffer_fini(&reply);
@@ -178,6 +179,21 @@ static void answers_for_a_file_from_the_log(void **unused)
         "\"event_id\":4,\"rejection_id\":7,\"time\":1000004,"
         "\"digest\":\"2409637b99830ab3d8494bfce206fa6e\","
         "\"rows\":[{\"type\":\"a\",\"n\":3},{\"type\":\"b\",\"n\":1}]}]");
+    close_views(&s);
+}
+
+static void shows_as_many_rows_as_were_asked_for(void **unused)
+{
+    (void)unused;
+    struct station s = {.asked = {.offset = 1, .limit = 2}};
+    open_views(&s);
+    offer(&s, "only_a", only_a);
+    live(&s, "aaaaa");
+    expect_in_reply(&s, "only_a", "\"rows\":[{\"id\":2},{\"id\":3}],\"next\":3}");
+    s.asked.offset = 3;
+    expect_in_reply(&s, "only_a", "\"rows\":[{\"id\":4},{\"id\":5}]}");
+    s.asked.offset = 9;
+    expect_in_reply(&s, "only_a", "\"rows\":[]}");
     close_views(&s);
 }
 
@@ -525,6 +541,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(answers_for_a_file_from_the_log),
+        TEST(shows_as_many_rows_as_were_asked_for),
         TEST(a_file_that_comes_later_is_fed_from_the_beginning),
         TEST(the_old_answers_until_the_new_has_come_as_far),
         TEST(a_text_that_cannot_be_used_is_shown_and_the_old_goes_on),
