@@ -20,11 +20,11 @@ struct batch_pool *batch_pool_new(void)
     return pool;
 }
 
-static void hellos_free(struct batch *batch)
+static void answers_free(struct batch *batch)
 {
-    for (uint32_t i = 0; i < batch->hello_count; i++)
-        free(batch->hellos[i]);
-    batch->hello_count = 0;
+    for (uint32_t i = 0; i < batch->answer_count; i++)
+        call_destroy(&batch->answers[i]);
+    batch->answer_count = 0;
 }
 
 static void batch_free(struct batch *batch)
@@ -126,7 +126,7 @@ void batch_release(struct batch *batch)
     pthread_mutex_lock(&pool->mutex);
     assert(batch->references > 0);
     if (--batch->references == 0) {
-        hellos_free(batch);
+        answers_free(batch);
         acks_shrink(batch);
         pool->taken_count--;
         if (pool->free_count < BATCH_POOL_FREE_MAX) {
@@ -149,7 +149,7 @@ bool batch_is_durable_matter(const struct batch *batch)
 
 bool batch_is_empty(const struct batch *batch)
 {
-    return !batch_is_durable_matter(batch) && batch->acks.size == 0 && batch->hello_count == 0;
+    return !batch_is_durable_matter(batch) && batch->acks.size == 0 && batch->answer_count == 0;
 }
 
 struct batch_view batch_view_of(const struct batch *batch)

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "common/base/buffer.h"
-#include "common/wire/control.h"
+#include "processor/call.h"
 #include "processor/store/log.h"
 
 enum {
@@ -25,26 +25,6 @@ enum {
     BATCH_ACKS_BYTES_KEPT = 512 * 1024, /* of memory, from batch to batch */
     BATCH_ANSWERS_MAX = 64,
     BATCH_POOL_FREE_MAX = 16, /* batches kept for reuse */
-    ENVELOPE_FRAMES_MAX = CONTROL_ECHO_FRAMES_MAX + 1,
-    ENVELOPE_FRAME_BYTES_MAX = 255,
-};
-
-/* Whom to answer: the frames before a request, the peer's identity first. */
-struct envelope {
-    uint32_t count;
-    uint8_t sizes[ENVELOPE_FRAMES_MAX];
-    uint8_t frames[ENVELOPE_FRAMES_MAX][ENVELOPE_FRAME_BYTES_MAX];
-};
-
-/* A hello on its way control → core → (commit →) control. Heap; owned by whoever holds it. */
-struct hello_call {
-    struct envelope envelope;
-    char source[EVENT_SOURCE_BYTES_MAX];
-    uint32_t source_size; /* bytes */
-    enum status status;   /* the answer: OK or UNAVAILABLE */
-    uint64_t epoch;
-    uint64_t last_sequence;
-    struct detail detail; /* where status is not OK */
 };
 
 struct batch_pool;
@@ -56,8 +36,8 @@ struct batch {
     struct buffer accepted; /* part of the log, and the body of the topic `accepted` */
     struct buffer rejected; /* part of the log, and the body of the topic `rejected` */
     struct buffer acks;     /* ack after ack, see batch_ack_next */
-    struct hello_call *hellos[BATCH_ANSWERS_MAX]; /* owned; answered when the batch is durable */
-    uint32_t hello_count;
+    struct call *answers[BATCH_ANSWERS_MAX]; /* owned; they leave when the batch is durable */
+    uint32_t answer_count;
     uint32_t references; /* guarded by the pool */
     struct batch *next_free;
 };

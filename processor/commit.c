@@ -126,9 +126,9 @@ static void publish(struct commit *commit, struct batch *batch)
     publish_records(commit, FEED_TOPIC_REJECTED, &rejected, batch, &batch->rejected);
     publish_records(commit, FEED_TOPIC_ACCEPTED, &accepted, batch, &batch->accepted);
     publish_acks(commit, batch);
-    for (uint32_t i = 0; i < batch->hello_count; i++)
-        queue_push(commit->service->to_control, batch->hellos[i]);
-    batch->hello_count = 0;
+    for (uint32_t i = 0; i < batch->answer_count; i++)
+        queue_push(commit->service->to_control, batch->answers[i]);
+    batch->answer_count = 0;
 }
 
 /* A message that is all header. */

@@ -1,5 +1,6 @@
 #include "processor/control.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +21,29 @@ struct control {
     struct socket *socket;
     struct reader *reader;
     struct frame frame;
-    struct buffer reply;  /* scratch */
-    struct buffer body;   /* scratch: records of a replay */
-    uint32_t hellos_out;  /* with the core or the commit thread */
-    struct detail damage; /* what a replay found damaged; "" for nothing */
+    struct buffer reply;         /* scratch */
+    struct buffer body;          /* scratch: records of a replay */
+    uint32_t calls_out;          /* with other threads */
+    bool change_out;             /* one of them changes the policies */
+    struct policy_set *policies; /* in force, as far as that is durable; owned */
+    struct detail damage;        /* what a replay found damaged; "" for nothing */
     struct presence presence;
     struct first_kept first; /* where the log begins … */
     uint64_t first_drops;    /* … after so many drops; UINT64_MAX: not known */
 };
 
-struct control *control_new(struct service *service, struct socket *socket, struct reader *reader)
+struct control *control_new(struct service *service, struct socket *socket, struct reader *reader,
+                            const struct policy_set *policies)
 {
     struct control *control = calloc(1, sizeof *control);
     if (control == NULL)
         return NULL;
+    control->policies = malloc(sizeof *control->policies);
+    if (control->policies == NULL) {
+        free(control);
+        return NULL;
+    }
+    *control->policies = *policies;
     control->service = service;
     control->socket = socket;
     control->reader = reader;
@@ -52,6 +62,7 @@ void control_destroy(struct control **control)
     frame_fini(&(*control)->frame);
     buffer_fini(&(*control)->reply);
     buffer_fini(&(*control)->body);
+    free((*control)->policies);
     free(*control);
     *control = NULL;
 }
@@ -108,39 +119,133 @@ static void reply_failure(struct control *control, const struct envelope *envelo
 
 /* ---- verbs ---- */
 
-static void hello_answer(struct control *control, struct hello_call *call)
+static void hello_tell(struct control *control, const struct call *call)
 {
-    if (call->status == STATUS_OK) {
-        struct hello_reply reply = {.log_id = control->service->log_id,
-                                    .epoch = call->epoch,
-                                    .last_sequence = call->last_sequence};
-        buffer_clear(&control->reply);
-        hello_reply_write(&control->reply, &reply);
-        reply_send(control, &call->envelope, false);
-    } else {
-        reply_error(control, &call->envelope, CONTROL_CODE_UNAVAILABLE, &call->detail);
+    struct hello_reply reply = {.log_id = control->service->log_id,
+                                .epoch = call->hello.epoch,
+                                .last_sequence = call->hello.last_sequence};
+    buffer_clear(&control->reply);
+    hello_reply_write(&control->reply, &reply);
+    reply_send(control, &call->envelope, false);
+}
+
+static void policy_tell(struct control *control, const struct envelope *envelope)
+{
+    buffer_clear(&control->reply);
+    control_ok_write(&control->reply, 1);
+    codec_text(&control->reply, control->policies->text);
+    reply_send(control, envelope, false);
+}
+
+/* The change is durable: from here on it is told. */
+static void change_tell(struct control *control, struct call *call)
+{
+    struct change *change = &call->change;
+    struct policy_set *before = control->policies;
+    log_info("the policy was changed",
+             "event_id=%" PRIu64 " by=control laps=%" PRIu32 " paused_ms=%.1f", change->event_id,
+             change->laps, (double)change->paused_ns / (double)NS_PER_MS);
+    control->policies = change->policies;
+    change->policies = before;
+    policy_tell(control, &call->envelope);
+}
+
+static enum control_code code_of(enum status status)
+{
+    switch (status) {
+    case STATUS_FULL: /* the log holds more than the policy may keep */
+    case STATUS_TOO_LARGE:
+    case STATUS_GONE:
+        return CONTROL_CODE_INVALID;
+    default:
+        return CONTROL_CODE_UNAVAILABLE;
     }
-    free(call);
+}
+
+static void call_answer(struct control *control, struct call *call)
+{
+    if (call->status != STATUS_OK)
+        reply_error(control, &call->envelope, code_of(call->status), &call->detail);
+    else if (call->kind == CALL_HELLO)
+        hello_tell(control, call);
+    else
+        change_tell(control, call);
+    call_destroy(&call);
+}
+
+/* Hands a call to the core; takes it over. */
+static void call_pass(struct control *control, struct call *call)
+{
+    if (control->calls_out < CALLS_WAITING_MAX &&
+        queue_try_push(control->service->to_core, call) == STATUS_OK) {
+        control->calls_out++;
+        control->change_out = control->change_out || call->kind == CALL_POLICY_SET;
+        return;
+    }
+    call->status = detail_set(&call->detail, STATUS_UNAVAILABLE,
+                              "%d calls are waiting already: ask again", CALLS_WAITING_MAX);
+    call_answer(control, call);
 }
 
 static void hello(struct control *control, const struct envelope *envelope, struct slice source)
 {
-    struct hello_call *call = calloc(1, sizeof *call);
+    struct call *call = call_new(CALL_HELLO, envelope);
     if (call == NULL) {
         reply_refusal(control, envelope, CONTROL_CODE_UNAVAILABLE, "out of memory");
         return;
     }
-    call->envelope = *envelope;
-    memcpy(call->source, source.data, source.size);
-    call->source_size = (uint32_t)source.size;
-    if (control->hellos_out >= HELLOS_WAITING_MAX ||
-        queue_try_push(control->service->to_core, call) != STATUS_OK) {
-        call->status = detail_set(&call->detail, STATUS_UNAVAILABLE,
-                                  "%d hellos are waiting already: ask again", HELLOS_WAITING_MAX);
-        hello_answer(control, call);
+    memcpy(call->hello.source, source.data, source.size);
+    call->hello.source_size = (uint32_t)source.size;
+    call_pass(control, call);
+}
+
+/* The policies that a text asks for, on the heap. CONFIG with line and reason, NO_MEMORY. */
+static enum status policies_read(struct slice text, struct policy_set **ret_policies,
+                                 struct detail *ret_detail)
+{
+    if (text.size >= POLICY_TEXT_BYTES_MAX || memchr(text.data, 0, text.size) != NULL)
+        return detail_set(ret_detail, STATUS_CONFIG, "policy: a text of at most %d bytes, none 0",
+                          POLICY_TEXT_BYTES_MAX - 1);
+    char *copy = calloc(1, text.size + 1);
+    struct policy_set *policies = calloc(1, sizeof *policies);
+    enum status status = detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    if (copy != NULL && policies != NULL) {
+        memcpy(copy, text.data, text.size);
+        status = policy_set_parse(copy, "policy", policies, ret_detail);
+    }
+    free(copy);
+    if (status == STATUS_OK)
+        *ret_policies = policies;
+    else
+        free(policies);
+    return status;
+}
+
+static void policy_set(struct control *control, const struct envelope *envelope, struct slice text)
+{
+    struct policy_set *policies = NULL;
+    struct detail detail;
+    enum status status = policies_read(text, &policies, &detail);
+    if (status != STATUS_OK) {
+        reply_error(control, envelope,
+                    status == STATUS_CONFIG ? CONTROL_CODE_INVALID : CONTROL_CODE_UNAVAILABLE,
+                    &detail);
         return;
     }
-    control->hellos_out++;
+    struct call *call = NULL;
+    if (control->change_out)
+        reply_refusal(control, envelope, CONTROL_CODE_UNAVAILABLE,
+                      "another change of the policies is under way: ask again");
+    else if (strcmp(policies->text, control->policies->text) == 0)
+        policy_tell(control, envelope);
+    else if ((call = call_new(CALL_POLICY_SET, envelope)) == NULL)
+        reply_refusal(control, envelope, CONTROL_CODE_UNAVAILABLE, "out of memory");
+    if (call == NULL) {
+        free(policies);
+        return;
+    }
+    call->change.policies = policies;
+    call_pass(control, call);
 }
 
 static void replay(struct control *control, const struct envelope *envelope,
@@ -204,8 +309,10 @@ static void status_tell(struct control *control, const struct envelope *envelope
     buffer_clear(&control->reply);
     control_ok_write(&control->reply, 1);
     first_refresh(control);
-    const struct status_notes notes = {
-        .damage = control->damage.text, .presence = &control->presence, .first = &control->first};
+    const struct status_notes notes = {.policies = control->policies,
+                                       .damage = control->damage.text,
+                                       .presence = &control->presence,
+                                       .first = &control->first};
     report_status(control->service, &notes, &control->reply);
     reply_send(control, envelope, false);
 }
@@ -233,7 +340,11 @@ static void answer(struct control *control, const struct envelope *envelope, str
         status_tell(control, envelope, request.projector);
         break;
     case CONTROL_POLICY_GET:
+        policy_tell(control, envelope);
+        break;
     case CONTROL_POLICY_SET:
+        policy_set(control, envelope, request.text);
+        break;
     case CONTROL_EXPLAIN:
         reply_refusal(control, envelope, CONTROL_CODE_UNSUPPORTED,
                       "this processor does not answer it yet");
@@ -282,12 +393,15 @@ static bool request_take(struct control *control)
     return true;
 }
 
-static void hellos_answer(struct control *control)
+static void calls_answer(struct control *control)
 {
-    void *call;
-    while (queue_pop(control->service->to_control, &call, 1, 0) == 1) {
-        control->hellos_out--;
-        hello_answer(control, call);
+    void *item;
+    while (queue_pop(control->service->to_control, &item, 1, 0) == 1) {
+        struct call *call = item;
+        control->calls_out--;
+        if (call->kind == CALL_POLICY_SET)
+            control->change_out = false;
+        call_answer(control, call);
     }
 }
 
@@ -300,7 +414,7 @@ void control_run(struct control *control, int stop_fd)
         enum status status = socket_wait(items, 3, -1);
         if (status != STATUS_OK && status != STATUS_INTERRUPTED)
             break;
-        hellos_answer(control);
+        calls_answer(control);
         if (items[1].ready)
             break;
         for (int i = 0; i < REQUESTS_PER_TURN_MAX && request_take(control); i++)

@@ -1,4 +1,5 @@
-/* control: the thread behind the `control` socket: hello (through the core), replay, seek, status.
+/* control: the thread behind the `control` socket: hello and policy set (through the core), policy
+ * get, replay, seek, status.
  *
  * It answers from the durable part of the log only, with a reader of its own. Any bytes get a reply
  * or are dropped; none abort. One request costs at most one megabyte of reading, so a busy reader
@@ -13,11 +14,13 @@
 
 struct control;
 
-/* The socket is the bound ROUTER socket; takes over the reader. NULL when out of memory. */
-struct control *control_new(struct service *service, struct socket *socket, struct reader *reader);
+/* The socket is the bound ROUTER socket; takes over the reader, copies the policies in force. NULL
+ * when out of memory. */
+struct control *control_new(struct service *service, struct socket *socket, struct reader *reader,
+                            const struct policy_set *policies);
 void control_destroy(struct control **control);
 
-/* Runs until stop_fd is readable and every hello that the core took has been answered. */
+/* Runs until stop_fd is readable and every call that came back has been answered. */
 void control_run(struct control *control, int stop_fd);
 
 #endif

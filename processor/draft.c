@@ -121,8 +121,10 @@ bool draft_is_empty(const struct draft *draft)
             recorder_is_empty(draft->recorder));
 }
 
-void draft_refuse_hello(struct draft *draft, struct hello_call *call, const char *why)
+void draft_refuse_call(struct draft *draft, struct call *call, const char *why)
 {
+    if (call->kind == CALL_POLICY_SET)
+        draft->paused = false; /* there is one at a time */
     call->status = detail_set(&call->detail, STATUS_UNAVAILABLE, "%s", why);
     queue_push(draft->service->to_control, call);
 }
@@ -131,8 +133,8 @@ void draft_tend_hold(struct draft *draft)
 {
     void *call;
     while (draft->holding && queue_pop(draft->service->to_core, &call, 1, 0) == 1)
-        draft_refuse_hello(draft, call,
-                           "the disk is full: the log takes nothing in until there is room");
+        draft_refuse_call(draft, call,
+                          "the disk is full: the log takes nothing in until there is room");
 }
 
 static void no_space_fail(struct draft *draft)
@@ -219,7 +221,7 @@ void draft_refresh_gauges(const struct draft *draft)
     struct counters *counters = &draft->service->counters;
     counter_set(&counters->sources, state_source_count(draft->state));
     counter_set(&counters->window_ns, state_longest_window_ns(draft->state));
-    for (uint32_t i = 0; i < draft->service->policies->count; i++) {
+    for (uint32_t i = 0; i < state_policies(draft->state)->count; i++) {
         counter_set(&counters->policy_keys[i], state_policy_keys(draft->state, i));
         counter_set(&counters->policy_units[i], state_policy_units(draft->state, i));
     }

@@ -5,7 +5,7 @@
  *     → draft_seal, which hands the batch to the commit thread
  *
  * With no zero-filled room in the log for one more batch there is no draft: nothing is taken in,
- * and hellos are answered `unavailable` while the disk is full. Owned by the core thread.
+ * and calls are answered `unavailable` while the disk is full. Owned by the core thread.
  */
 #ifndef WEIR_PROCESSOR_DRAFT_H
 #define WEIR_PROCESSOR_DRAFT_H
@@ -29,6 +29,7 @@ struct draft {
     uint64_t now_ns;          /* the newest: of what is decided now */
     int stop_fd;              /* readable: the process is to end */
     bool holding;             /* no room, and no space to make some */
+    bool paused;              /* no event is taken until a change of the policies is through */
     bool offline;             /* the caller stamps, by the events' own times; a full disk is a
                                  failure, and nobody waits for an answer */
     struct buffer key;        /* scratch: a key's MessagePack */
@@ -66,8 +67,8 @@ void draft_seal(struct draft *draft);
 /* Records a refusal or a shadow report: fills id, time and place. */
 void draft_record(struct draft *draft, struct rejection *rejection);
 
-/* Answers a hello with `unavailable`, and why. */
-void draft_refuse_hello(struct draft *draft, struct hello_call *call, const char *why);
+/* Answers a call with `unavailable`, and why; a change of the policies has ended with it. */
+void draft_refuse_call(struct draft *draft, struct call *call, const char *why);
 /* Answers all that wait so, if the disk is full. */
 void draft_tend_hold(struct draft *draft);
 

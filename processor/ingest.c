@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "processor/intake.h"
+#include "processor/live_change.h"
 
 enum {
     IDLE_TICK_MS = 100,         /* with nothing to do: let empty windows go, refresh the gauges */
     BATCHES_IN_FLIGHT_BUSY = 2, /* then the open batch rather grows */
-    FRAMES_PER_TURN_MAX = 256,  /* between two looks at hellos and the stop */
+    FRAMES_PER_TURN_MAX = 256,  /* between two looks at calls and the stop */
 };
 
 struct ingest {
@@ -43,37 +44,43 @@ void ingest_destroy(struct ingest **ingest)
     *ingest = NULL;
 }
 
-/* ---- hellos ---- */
+/* ---- calls ---- */
 
 /* Raises the source's epoch; the answer leaves when the batch that holds it is durable. */
-static void hello_take(struct draft *draft, struct hello_call *call)
+static void hello_take(struct draft *draft, struct call *call)
 {
-    struct slice name = {(const uint8_t *)call->source, call->source_size};
+    struct hello *hello = &call->hello;
+    struct slice name = {(const uint8_t *)hello->source, hello->source_size};
     enum status status = admission_hello(draft->state, name, draft->now_ns, &draft->decision);
     if (status != STATUS_OK) {
-        draft_refuse_hello(draft, call, "the table of sources is full");
+        draft_refuse_call(draft, call, "the table of sources is full");
         return;
     }
     draft_apply(draft);
     uint32_t source = state_find_source(draft->state, name);
     if (source == SOURCE_NONE || ledger_touch(draft->ledger, draft->state, source) != STATUS_OK) {
         draft_fail(draft, "no memory for a source");
-        draft_refuse_hello(draft, call, "out of memory");
+        draft_refuse_call(draft, call, "out of memory");
         return;
     }
     struct source_info info = state_source(draft->state, source);
     call->status = STATUS_OK;
-    call->epoch = info.epoch;
-    call->last_sequence = info.last_sequence;
-    draft->batch->hellos[draft->batch->hello_count++] = call;
+    hello->epoch = info.epoch;
+    hello->last_sequence = info.last_sequence;
+    draft->batch->answers[draft->batch->answer_count++] = call;
 }
 
-static void hellos_take(struct draft *draft)
+static void calls_take(struct draft *draft)
 {
-    void *call;
-    while (draft_has_room(draft, 0) && draft->batch->hello_count < BATCH_ANSWERS_MAX &&
-           queue_pop(draft->service->to_core, &call, 1, 0) == 1)
-        hello_take(draft, call);
+    void *item;
+    while (draft_has_room(draft, 0) && draft->batch->answer_count < BATCH_ANSWERS_MAX &&
+           queue_pop(draft->service->to_core, &item, 1, 0) == 1) {
+        struct call *call = item;
+        if (call->kind == CALL_HELLO)
+            hello_take(draft, call);
+        else
+            live_change_take(draft, call);
+    }
 }
 
 /* ---- the loop ---- */
@@ -93,7 +100,7 @@ static bool frames_take(struct ingest *ingest)
     return true;
 }
 
-/* Waits for submissions, hellos or the stop; while the log has no room, for room. */
+/* Waits for submissions, calls or the stop; while the log has no room, for room. */
 static bool wait_for_work(struct ingest *ingest)
 {
     struct draft *draft = &ingest->draft;
@@ -102,10 +109,11 @@ static bool wait_for_work(struct ingest *ingest)
     struct socket_wait items[] = {{.fd = draft->stop_fd},
                                   {.fd = queue_descriptor(draft->service->to_core)},
                                   {.socket = ingest->socket}};
+    int item_count = !open ? 1 : draft->paused ? 2 : 3;
     int timeout_ms = open ? IDLE_TICK_MS : DRAFT_RETRY_MS;
     if (!draft_is_empty(draft))
         timeout_ms = 0; /* it was left open for more; if nothing more came, it goes now */
-    if (socket_wait(items, open ? 3 : 1, timeout_ms) == STATUS_TIMED_OUT && timeout_ms > 0)
+    if (socket_wait(items, item_count, timeout_ms) == STATUS_TIMED_OUT && timeout_ms > 0)
         draft_refresh_gauges(draft);
     return !items[0].ready;
 }
@@ -119,8 +127,8 @@ static void turn(struct ingest *ingest)
         return;
     if (draft_is_empty(draft))
         draft_stamp(draft);
-    hellos_take(draft);
-    bool more_waits = frames_take(ingest);
+    calls_take(draft);
+    bool more_waits = !draft->paused && frames_take(ingest);
     bool commit_busy = counter_get(&draft->service->counters.in_flight) >= BATCHES_IN_FLIGHT_BUSY;
     if (draft->batch != NULL && !(more_waits && commit_busy))
         draft_seal(draft);

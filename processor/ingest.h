@@ -2,7 +2,7 @@
  *
  *     receive → check → decode → decide → apply → append      (intake.h: one submission)
  *
- * Takes submissions from the PULL socket and hellos from control into the draft (draft.h), and
+ * Takes submissions from the PULL socket and calls from control into the draft (draft.h), and
  * hands that to the commit thread when nothing more is waiting, or when it is full: sync → publish
  * → acknowledge. One reading of the clock per batch. With no zero-filled room in the log it takes
  * nothing in: producers are held by ZeroMQ's high-water mark.

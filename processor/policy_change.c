@@ -57,8 +57,8 @@ enum status policy_change_read(const struct event *event, struct policy_set **re
 
 /* ---- filling ---- */
 
-static enum status fill_add(struct window_fill *fill, const struct accepted_record *record,
-                            struct detail *ret_detail)
+enum status policy_change_add(struct window_fill *fill, const struct accepted_record *record,
+                              struct detail *ret_detail)
 {
     struct accepted_event accepted = {.event_id = record->event_id,
                                       .accepted_at_ns = record->accepted_at_ns,
@@ -77,7 +77,7 @@ static enum status fill_visit(void *fill, const struct batch_view *batch, struct
         struct accepted_record record;
         if (accepted_record_read(&reader, &record) != STATUS_OK)
             return detail_set(ret_detail, STATUS_DAMAGED, "an accepted record cannot be read");
-        enum status status = fill_add(fill, &record, ret_detail);
+        enum status status = policy_change_add(fill, &record, ret_detail);
         if (status != STATUS_OK)
             return status;
     }
@@ -135,14 +135,9 @@ static enum status event_append(struct log *log, const struct state *state,
     return status;
 }
 
-static enum status change_apply(struct state *state, struct window_fill *fill,
-                                const struct accepted_record *record)
+enum status policy_change_apply(struct state *state, struct window_fill *fill,
+                                const struct accepted_record *record, struct decision *decision)
 {
-    struct decision *decision = calloc(1, sizeof *decision);
-    if (decision == NULL) {
-        window_fill_destroy(&fill);
-        return STATUS_NO_MEMORY;
-    }
     *decision = (struct decision){.kind = DECISION_ACCEPT,
                                   .time_ns = record->accepted_at_ns,
                                   .source = SOURCE_NONE,
@@ -151,15 +146,14 @@ static enum status change_apply(struct state *state, struct window_fill *fill,
     window_fill_decide(fill, record->accepted_at_ns, decision);
     if (status == STATUS_OK)
         status = state_apply(state, decision);
-    free(decision);
     return status;
 }
 
-static enum status record_make(const struct state *state, const struct policy_set *policies,
-                               uint64_t now_ns, struct buffer *event,
-                               struct accepted_record *ret_record)
+enum status policy_change_record(const struct state *state, const char *text, const char *by,
+                                 uint64_t now_ns, struct buffer *event,
+                                 struct accepted_record *ret_record)
 {
-    policy_change_write(event, now_ns, policies->text, "the command line");
+    policy_change_write(event, now_ns, text, by);
     struct mp_reader reader = mp_reader_of(buffer_slice(event));
     *ret_record = (struct accepted_record){.event_id = state_position(state).last_event_id + 1,
                                            .accepted_at_ns = now_ns,
@@ -176,21 +170,25 @@ enum status policy_change_make(struct log *log, const char *directory, struct st
     struct window_fill *fill = NULL;
     struct accepted_record record;
     struct buffer event;
+    struct decision *decision = calloc(1, sizeof *decision);
+    if (decision == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
     buffer_init(&event, POLICY_CHANGE_BYTES_MAX);
-    enum status status = record_make(state, policies, now_ns, &event, &record);
+    enum status status =
+        policy_change_record(state, policies->text, "the command line", now_ns, &event, &record);
     if (status == STATUS_OK)
         status = policy_change_fill(directory, &end, state, policies, &fill, ret_detail);
     else
         detail_write(ret_detail, "the policy event cannot be made: %s", status_text(status));
     if (status == STATUS_OK)
-        status = fill_add(fill, &record, ret_detail);
+        status = policy_change_add(fill, &record, ret_detail);
     if (status == STATUS_OK) {
-        status = change_apply(state, fill, &record); /* takes the fill over */
+        status = policy_change_apply(state, fill, &record, decision);
         if (status != STATUS_OK)
             detail_write(ret_detail, "out of memory");
-    } else {
-        window_fill_destroy(&fill);
     }
+    window_fill_destroy(&fill);
+    free(decision);
     if (status == STATUS_OK) /* its header holds the digest of the state behind it */
         status = event_append(log, state, &record, ret_detail);
     buffer_fini(&event);

@@ -10,6 +10,7 @@
 #ifndef WEIR_PROCESSOR_POLICY_CHANGE_H
 #define WEIR_PROCESSOR_POLICY_CHANGE_H
 
+#include "common/wire/record.h"
 #include "processor/core/window_fill.h"
 #include "processor/store/log.h"
 
@@ -27,6 +28,20 @@ bool policy_change_is(struct slice source, const struct event *event);
 /* The policies that the event brings into force, on the heap. DAMAGED, NO_MEMORY. */
 MUST_USE enum status policy_change_read(const struct event *event, struct policy_set **ret_policies,
                                         struct detail *ret_detail);
+
+/* The record that is due next in the log of `state`; its event is written into `event`, which must
+ * live as long. */
+MUST_USE enum status policy_change_record(const struct state *state, const char *text,
+                                          const char *by, uint64_t now_ns, struct buffer *event,
+                                          struct accepted_record *ret_record);
+/* Adds an accepted record to a fill: as window_fill_add. */
+MUST_USE enum status policy_change_add(struct window_fill *fill,
+                                       const struct accepted_record *record,
+                                       struct detail *ret_detail);
+/* Applies the event and the change it stands for. `decision` is scratch. NO_MEMORY. */
+MUST_USE enum status policy_change_apply(struct state *state, struct window_fill *fill,
+                                         const struct accepted_record *record,
+                                         struct decision *decision);
 
 /* The windows that `policies` need, filled with what the log in `directory` holds up to `end`. The
  * reasons of window_fill_add and the reader. */

@@ -343,7 +343,9 @@ static enum status policy_visit(struct recovery *recovery, const struct batch_vi
     if (status != STATUS_OK)
         return status;
     window_fill_decide(fill, record->accepted_at_ns, &recovery->decision);
-    return apply(recovery, ret_detail);
+    status = apply(recovery, ret_detail);
+    window_fill_destroy(&fill);
+    return status;
 }
 
 /* Does the fold end before this event? */

@@ -98,9 +98,9 @@ static const char *key_text(const struct policy *policy)
     return policy->key == POLICY_KEY_FIELD ? policy->key_field : names[policy->key];
 }
 
-static void policies_write(const struct service *service, struct buffer *buffer)
+static void policies_write(const struct service *service, const struct policy_set *set,
+                           struct buffer *buffer)
 {
-    const struct policy_set *set = service->policies;
     codec_text(buffer, "policies");
     codec_array(buffer, set->count);
     for (uint32_t i = 0; i < set->count; i++) {
@@ -159,7 +159,7 @@ void report_status(const struct service *service, const struct status_notes *not
     durable_write(&durable, buffer);
     clocks_write(service, buffer); /* two pairs */
     rates_write(service, buffer);
-    policies_write(service, buffer); /* three pairs */
+    policies_write(service, notes->policies, buffer); /* three pairs */
     limits_write(buffer);
     problems_write(service, notes->damage, buffer);
     codec_text(buffer, "projectors");

@@ -12,9 +12,11 @@
 
 /* Appends the map of the topic `stats`. */
 void report_stats(const struct service *service, struct buffer *buffer);
-/* Appends the map of the `status` reply. `damage` names what a replay found damaged, "" for
- * nothing; who is not there any more leaves `presence`; `first` is where the log begins. */
+/* Appends the map of the `status` reply. `policies` are those in force; `damage` names what a
+ * replay found damaged, "" for nothing; who is not there any more leaves `presence`; `first` is
+ * where the log begins. */
 struct status_notes {
+    const struct policy_set *policies;
     const char *damage;
     struct presence *presence;
     const struct first_kept *first;

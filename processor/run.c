@@ -17,6 +17,7 @@
 #include "common/wire/submission.h"
 #include "processor/commit.h"
 #include "processor/control.h"
+#include "processor/filler.h"
 #include "processor/held_store.h"
 #include "processor/ingest.h"
 #include "processor/policy_options.h"
@@ -59,6 +60,7 @@ struct run {
     struct commit *commit;
     struct control *control;
     struct snapshots *snapshots;
+    struct filler *filler;
     int64_t wall_step_ns; /* the last one warned of */
 };
 
@@ -146,7 +148,6 @@ static enum status store_open(struct run *run, struct detail *ret_detail)
     service->log = held->log;
     service->log_id = held->log_id;
     service->genesis_policy = held->genesis_policy;
-    service->policies = state_policies(held->state);
     counter_set(&service->counters.window_ns, state_longest_window_ns(held->state));
     return status;
 }
@@ -189,23 +190,33 @@ static enum status sockets_open(struct run *run, struct detail *ret_detail)
 static enum status parts_make(struct run *run, struct detail *ret_detail)
 {
     struct service *service = &run->service;
-    struct reader *reader;
+    struct reader *reader = NULL, *filler_reader = NULL;
     enum status status = reader_new(run->options.store, &reader, ret_detail);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        status = reader_new(run->options.store, &filler_reader, ret_detail);
+    if (status != STATUS_OK) {
+        reader_destroy(&reader);
         return status;
+    }
     service->pool = batch_pool_new();
     service->to_commit = queue_new(BATCHES_IN_FLIGHT_MAX, false);
-    service->to_core = queue_new(HELLOS_WAITING_MAX, true);
-    service->to_control = queue_new(2 * HELLOS_WAITING_MAX, true);
+    service->to_core = queue_new(CALLS_WAITING_MAX, true);
+    service->to_control = queue_new(2 * CALLS_WAITING_MAX, true);
+    service->to_filler = queue_new(CHANGES_WAITING_MAX, false);
     run->control_stop_fd = eventfd(0, EFD_CLOEXEC);
-    run->control = control_new(service, run->control_socket, reader);
+    run->control =
+        control_new(service, run->control_socket, reader, state_policies(run->held.state));
     if (run->control == NULL)
         reader_destroy(&reader);
+    run->filler = filler_new(service, filler_reader);
+    if (run->filler == NULL)
+        reader_destroy(&filler_reader);
     run->commit = commit_new(service, run->events_socket);
     run->snapshots = snapshots_new(service, run->options.retention, run->options.snapshot_bytes);
     if (service->pool == NULL || service->to_commit == NULL || service->to_core == NULL ||
-        service->to_control == NULL || run->control_stop_fd < 0 || run->control == NULL ||
-        run->commit == NULL || run->snapshots == NULL)
+        service->to_control == NULL || service->to_filler == NULL || run->control_stop_fd < 0 ||
+        run->control == NULL || run->filler == NULL || run->commit == NULL ||
+        run->snapshots == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory or descriptors");
     run->ingest = ingest_new(service, run->held.state, run->ingest_socket);
     if (run->ingest == NULL)
@@ -238,6 +249,12 @@ static void *control_thread(void *run)
     return NULL;
 }
 
+static void *filler_thread(void *run)
+{
+    filler_run(((struct run *)run)->filler);
+    return NULL;
+}
+
 /* The wall clock is read at the start only; who sets it meanwhile should know that log time does
  * not follow. */
 static void wall_step_warn(struct run *run)
@@ -264,13 +281,25 @@ static void supervise(struct run *run)
     (void)lifecycle_stopping(); /* takes the signal: a second one ends the process at once */
 }
 
+/* Whoever called and was not heard is told so; the core and the filler have ended. */
+static void calls_return(struct service *service)
+{
+    void *item;
+    while (queue_pop(service->to_core, &item, 1, 0) == 1) {
+        struct call *call = item;
+        call->status = detail_set(&call->detail, STATUS_UNAVAILABLE, "the processor is stopping");
+        queue_push(service->to_control, call);
+    }
+}
+
 /* Starts the threads, waits for the stop, and ends them in the order in which batches flow. */
 static enum status threads_run(struct run *run, struct detail *ret_detail)
 {
-    pthread_t core, commit, control, snapshots;
+    pthread_t core, commit, control, filler, snapshots;
     if (pthread_create(&control, NULL, control_thread, run) != 0)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "cannot start a thread");
-    bool commit_runs = pthread_create(&commit, NULL, commit_thread, run) == 0;
+    bool filler_runs = pthread_create(&filler, NULL, filler_thread, run) == 0;
+    bool commit_runs = filler_runs && pthread_create(&commit, NULL, commit_thread, run) == 0;
     bool core_runs = commit_runs && pthread_create(&core, NULL, core_thread, run) == 0;
     if (core_runs) {
         log_info("ready",
@@ -290,8 +319,12 @@ static enum status threads_run(struct run *run, struct detail *ret_detail)
     } else if (commit_runs) {
         queue_close(run->service.to_commit);
     }
+    queue_close(run->service.to_filler);
+    if (filler_runs)
+        pthread_join(filler, NULL);
     if (commit_runs)
         pthread_join(commit, NULL);
+    calls_return(&run->service);
     (void)eventfd_write(run->control_stop_fd, 1);
     pthread_join(control, NULL);
     if (!core_runs)
@@ -322,11 +355,13 @@ static enum status run_start(struct run *run, struct detail *ret_detail)
     return status;
 }
 
-static void hellos_free(struct queue *queue)
+static void calls_free(struct queue *queue)
 {
-    void *call;
-    while (queue != NULL && queue_pop(queue, &call, 1, 0) == 1)
-        free(call);
+    void *item;
+    while (queue != NULL && queue_pop(queue, &item, 1, 0) == 1) {
+        struct call *call = item;
+        call_destroy(&call);
+    }
 }
 
 static void run_end(struct run *run)
@@ -335,16 +370,19 @@ static void run_end(struct run *run)
     control_destroy(&run->control);
     snapshots_destroy(&run->snapshots);
     commit_destroy(&run->commit);
+    filler_destroy(&run->filler);
     ingest_destroy(&run->ingest);
     socket_close(&run->ingest_socket);
     socket_close(&run->events_socket);
     socket_close(&run->control_socket);
     socket_teardown(); /* libzmq gives back the batches it borrowed */
-    hellos_free(service->to_core);
-    hellos_free(service->to_control);
+    calls_free(service->to_core);
+    calls_free(service->to_control);
+    calls_free(service->to_filler);
     queue_destroy(&service->to_commit);
     queue_destroy(&service->to_core);
     queue_destroy(&service->to_control);
+    queue_destroy(&service->to_filler);
     batch_pool_destroy(&service->pool);
     held_store_fini(&run->held);
     if (run->control_stop_fd >= 0)

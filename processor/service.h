@@ -3,7 +3,8 @@
  *
  *   core     pull, check, decode, decide, apply, append to the draft            ingest.h, intake.h
  *   commit   write, fdatasync, publish, acknowledge, heartbeat, stats           commit.h
- *   control  hello (through the core), replay, seek, status                     control.h
+ *   control  hello and policy set (through the core), replay, seek, status      control.h
+ *   filler   reads the log for a change of the policies                         filler.h
  *
  * Counters are written by one thread each and read by any; they are relaxed atomics because nothing
  * is decided by them.
@@ -27,7 +28,8 @@
 
 enum {
     BATCHES_IN_FLIGHT_MAX = 16, /* sealed, not yet durable: then the core waits */
-    HELLOS_WAITING_MAX = 1024,  /* beyond: answered unavailable at once */
+    CALLS_WAITING_MAX = 1024,   /* beyond: answered unavailable at once */
+    CHANGES_WAITING_MAX = 2,    /* there is one at a time */
 };
 
 typedef _Atomic uint64_t counter;
@@ -70,15 +72,15 @@ struct service {
     struct log_id log_id;
     struct log_clock clock; /* the core thread stamps; others only read the anchor */
     uint64_t started_at_ns;
-    const struct policy_set *policies; /* in force */
-    const char *genesis_policy;        /* canonical text of the first ones */
-    uint32_t records_per_s;            /* of refusals */
+    const char *genesis_policy; /* canonical text of the first ones */
+    uint32_t records_per_s;     /* of refusals */
 
     /* between the threads */
     struct batch_pool *pool;
     struct queue *to_commit;  /* struct batch, core → commit */
-    struct queue *to_core;    /* struct hello_call, control → core */
-    struct queue *to_control; /* struct hello_call, answered */
+    struct queue *to_core;    /* struct call, control and filler → core */
+    struct queue *to_control; /* struct call, answered */
+    struct queue *to_filler;  /* struct call, core → filler */
     struct counters counters;
     atomic_int failure;           /* enum status; not OK: a thread gave up, the process ends */
     struct detail failure_detail; /* written once, before `failure` */

@@ -115,7 +115,7 @@ struct decision {
     struct shadow_report shadows[POLICIES_MAX];
     uint64_t spends; /* ACCEPT: bit i set: charge i is spent (a shadow charge that does not fit is
                         not) */
-    struct window_fill *fill;          /* POLICY: taken over by apply (window_fill.h) */
+    struct window_fill *fill;          /* POLICY: apply exchanges its windows with the state's */
     const struct policy_set *policies; /* POLICY: the fill's */
     struct detail detail;              /* REFUSE: for a person */
 };

@@ -91,8 +91,6 @@ static enum status add_to_policy(struct window_fill *fill, uint32_t i, const str
     if (status != STATUS_OK)
         return detail_set(ret_detail, status, "policy %s: %s", policy->name, status_text(status));
     struct assay assay = limiter_assay(limiter, &charge);
-    if (policy->mode == POLICY_SHADOW && !assay_fits(&assay))
-        return STATUS_OK;
     if (assay.room != LIMITER_ROOM)
         return too_many(policy, assay.room, ret_detail);
     status = limiter_spend(limiter, &charge, assay.slot);
@@ -169,6 +167,5 @@ enum status window_fill_install(struct window_fill *fill, struct state *state)
     struct policy_set *old = state->policies;
     state->policies = fill->policies;
     fill->policies = old;
-    window_fill_destroy(&fill);
     return STATUS_OK;
 }

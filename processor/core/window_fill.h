@@ -8,9 +8,10 @@
  *     window_fill_new → window_fill_add … (oldest first, none left out) → window_fill_decide →
  *     state_apply
  *
- * What enters is every event with a stamp > now − window_fill_length_ns; older ones do no harm. An
- * enforcing policy takes all of them, whatever its quota. A shadow policy takes what would have
- * fitted, as it does when it is live. Owned by one thread at a time.
+ * What enters is every event with a stamp > now − window_fill_length_ns, whatever the quota, for a
+ * shadow policy as well: what would have fitted under it depends on where the reading began, and
+ * that is earlier when live than in recovery. Older events do no harm. Owned by one thread at a
+ * time.
  */
 #ifndef WEIR_PROCESSOR_CORE_WINDOW_FILL_H
 #define WEIR_PROCESSOR_CORE_WINDOW_FILL_H
@@ -42,11 +43,12 @@ MUST_USE enum status window_fill_add(struct window_fill *fill,
 /* The id that must be added next; 0: any. */
 uint64_t window_fill_next_event_id(const struct window_fill *fill);
 
-/* The decision that brings the policies into force. state_apply takes the fill over; candidates
- * prepared before it are void. */
+/* The decision that brings the policies into force. candidates prepared before
+ * it are void. Afterwards the caller destroys the fill, which then holds what was in force before
+ * (its windows may be large: not in a thread that must go on). */
 void window_fill_decide(struct window_fill *fill, uint64_t now_ns, struct decision *ret_decision);
 
-/* For state_apply: puts policies and windows into the state and destroys the fill. NO_MEMORY. */
+/* For state_apply: exchanges policies and windows with those of the state. NO_MEMORY. */
 MUST_USE enum status window_fill_install(struct window_fill *fill, struct state *state);
 
 #endif

@@ -174,7 +174,6 @@ static void service_fill(struct run *run)
     service->store_directory = run->options.store;
     service->log = run->held.log;
     service->log_id = run->held.log_id;
-    service->policies = state_policies(run->held.state);
     service->records_per_s = UINT32_MAX; /* every refusal on its own, see offline.h */
     service->pool = batch_pool_new();
     service->to_commit = queue_new(BATCHES_IN_FLIGHT_MAX, false);

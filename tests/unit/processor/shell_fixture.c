@@ -121,13 +121,13 @@ void shell_open(struct shell *shell, const char *policies, uint32_t records_per_
     log_start(shell, policies);
     service->store_directory = shell->folder;
     service->log_id = recovery_genesis(shell->recovery)->log_id;
-    service->policies = state_policies(shell->state);
     service->records_per_s = records_per_s;
     log_clock_init(&service->clock, clock_wall_ns(), clock_boot_ns(), FIXTURE_START_NS);
     service->pool = batch_pool_new();
     service->to_commit = queue_new(BATCHES_IN_FLIGHT_MAX, false);
-    service->to_core = queue_new(HELLOS_WAITING_MAX, true);
-    service->to_control = queue_new(2 * HELLOS_WAITING_MAX, true);
+    service->to_core = queue_new(CALLS_WAITING_MAX, true);
+    service->to_control = queue_new(2 * CALLS_WAITING_MAX, true);
+    service->to_filler = queue_new(CHANGES_WAITING_MAX, false);
     shell->pull = socket_of(shell, SOCKET_PULL);
     shell->push = socket_of(shell, SOCKET_PUSH);
     shell->ingest = ingest_new(service, shell->state, shell->pull);
@@ -160,11 +160,11 @@ static void batch_commit(struct shell *shell, struct batch *batch)
     }
     if (shell->on_batch != NULL)
         shell->on_batch(shell->context, batch);
-    for (uint32_t i = 0; i < batch->hello_count; i++) {
+    for (uint32_t i = 0; i < batch->answer_count; i++) {
         assert_null(shell->answer);
-        shell->answer = batch->hellos[i];
+        shell->answer = batch->answers[i];
     }
-    batch->hello_count = 0;
+    batch->answer_count = 0;
     batch_release(batch);
 }
 
@@ -202,19 +202,21 @@ void shell_settle(struct shell *shell)
 
 struct source_info shell_hello(struct shell *shell, const char *name)
 {
-    struct hello_call *call = calloc(1, sizeof *call);
+    struct envelope nobody = {0};
+    struct call *call = call_new(CALL_HELLO, &nobody);
     assert_non_null(call);
     shell_settle(shell);
-    call->source_size = (uint32_t)strlen(name);
-    memcpy(call->source, name, call->source_size);
+    call->hello.source_size = (uint32_t)strlen(name);
+    memcpy(call->hello.source, name, call->hello.source_size);
     queue_push(shell->service.to_core, call);
     while (shell->answer == NULL)
         pump(shell);
     assert_ptr_equal(shell->answer, call);
     assert_int_equal(call->status, STATUS_OK);
-    struct source_info info = {.epoch = call->epoch, .last_sequence = call->last_sequence};
+    struct source_info info = {.epoch = call->hello.epoch,
+                               .last_sequence = call->hello.last_sequence};
     shell->answer = NULL;
-    free(call);
+    call_destroy(&call);
     return info;
 }
 
@@ -242,6 +244,7 @@ void shell_close(struct shell *shell)
     queue_destroy(&service->to_commit);
     queue_destroy(&service->to_core);
     queue_destroy(&service->to_control);
+    queue_destroy(&service->to_filler);
     batch_pool_destroy(&service->pool);
     log_close(&service->log);
     recovery_destroy(&shell->recovery);

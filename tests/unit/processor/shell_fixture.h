@@ -24,8 +24,8 @@ struct shell {
     struct socket *pull, *push;
     pthread_t thread;
     int stop_fd;
-    uint64_t pushed;           /* submissions */
-    struct hello_call *answer; /* of the hello that is waited for */
+    uint64_t pushed;     /* submissions */
+    struct call *answer; /* to what is waited for */
     shell_batch_fn *on_batch;
     void *context;
 };

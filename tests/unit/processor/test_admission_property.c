@@ -557,8 +557,7 @@ static bool model_same(const struct model_policy *a, const struct model_policy *
            a->units_max == b->units_max;
 }
 
-/* What a new policy starts with: all that was accepted; a shadow policy what would have fitted.
- * False when a cap is passed. */
+/* What a new policy starts with: all that was accepted. False when a cap is passed. */
 static bool model_fill(struct model *model, uint32_t p)
 {
     model->lists[p].count = 0;
@@ -570,13 +569,8 @@ static bool model_fill(struct model *model, uint32_t p)
             !model_key(&model->policies[p], event, key) ||
             !model_cost(&model->policies[p], event, &cost) || cost == 0)
             continue;
-        bool full = model_full(model, p, key, at_ns);
-        if (model->policies[p].shadow) {
-            if (full || !model_fits(model, p, key, cost, at_ns))
-                continue;
-        } else if (full) {
+        if (model_full(model, p, key, at_ns))
             return false;
-        }
         if (cost > model->policies[p].quota)
             cost = model->policies[p].quota; /* so that sums stay small; it fills the window */
         model_spend(model, p, key, cost, at_ns);
@@ -653,12 +647,11 @@ static void apply_policies(struct run *run, struct state *state, const struct po
     struct window_fill *fill;
     enum status status = fill_from_log(run, state, policies, &fill);
     assert_int_equal(status, fits ? STATUS_OK : STATUS_FULL);
-    if (!fits) {
-        window_fill_destroy(&fill);
-        return;
+    if (fits) {
+        window_fill_decide(fill, run->now_ns, &run->decision);
+        assert_int_equal(state_apply(state, &run->decision), STATUS_OK);
     }
-    window_fill_decide(fill, run->now_ns, &run->decision);
-    assert_int_equal(state_apply(state, &run->decision), STATUS_OK);
+    window_fill_destroy(&fill);
 }
 
 static void change_policies(struct run *run)

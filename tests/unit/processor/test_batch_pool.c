@@ -152,11 +152,11 @@ static void a_batch_frees_the_hellos_that_nobody_took(void **test_state)
 {
     struct batch *batch = batch_pool_take(*test_state);
     for (int i = 0; i < BATCH_ANSWERS_MAX; i++)
-        batch->hellos[batch->hello_count++] = calloc(1, sizeof(struct hello_call));
+        batch->answers[batch->answer_count++] = calloc(1, sizeof(struct call));
     assert_false(batch_is_empty(batch));
     batch_release(batch);
     batch = batch_pool_take(*test_state);
-    assert_int_equal(batch->hello_count, 0);
+    assert_int_equal(batch->answer_count, 0);
     batch_release(batch);
 }
 

@@ -74,12 +74,11 @@ static void start(struct fixture *f)
     f->service.store_directory = f->folder;
     f->service.log = f->held.log;
     f->service.log_id = f->held.log_id;
-    f->service.policies = state_policies(f->held.state);
     f->service.records_per_s = UINT32_MAX;
     f->service.pool = batch_pool_new();
     f->service.to_commit = queue_new(BATCHES_IN_FLIGHT_MAX, false);
     struct hash_seed seed = {{7}};
-    f->twin = state_new(f->service.policies, &seed);
+    f->twin = state_new(state_policies(f->held.state), &seed);
     upload_init(&upload);
     f->offline = offline_new(&f->service, f->held.state, &options, &upload);
     assert_non_null(f->offline);

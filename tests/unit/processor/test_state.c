@@ -221,6 +221,7 @@ static void change(struct state *state, struct window_fill *fill, uint64_t now_n
     struct decision decision;
     window_fill_decide(fill, now_ns, &decision);
     apply(state, &decision);
+    window_fill_destroy(&fill);
 }
 
 static void a_new_policy_counts_what_was_accepted_before_it(void **unused)
