@@ -98,8 +98,8 @@ enum status held_store_settle(struct held_store *held, const struct policy_set *
             policy_change_make(held->log, held->directory, held->state, wanted, now_ns, ret_detail);
         if (status != STATUS_OK)
             return status;
-        log_info("the policy was changed", "event_id=%" PRIu64,
-                 log_durable(held->log).last_event_id);
+        log_warn("the policy given at the start differs from the one in the log, and replaces it",
+                 "event_id=%" PRIu64, log_durable(held->log).last_event_id);
     }
     if (state_policies(held->state)->count == 0)
         log_warn("no policy is in force: nothing is limited", NULL);

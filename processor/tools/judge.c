@@ -659,6 +659,7 @@ static enum status policies_change(struct judge *judge, const struct accepted_re
         window_fill_decide(fill, judge->now_ns, &judge->decision);
         status = apply(judge, ret_detail);
     }
+    window_fill_destroy(&fill);
     if (status == STATUS_OK)
         status = proof_change(judge, &end, policies, ret_detail);
     free(policies);

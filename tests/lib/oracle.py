@@ -3,11 +3,14 @@ published: all (time, cost) of the last window per policy and key.
 """
 
 import collections
+import configparser
 import fnmatch
+import re
 
 MS = 1_000_000
 
-Policy = collections.namedtuple("Policy", "name match key quota window_ns cost")
+Policy = collections.namedtuple("Policy", "name match key quota window_ns cost mode", defaults=("enforce",))
+UNITS = {"ns": 1, "us": 1000, "ms": MS, "s": 1000 * MS, "m": 60_000 * MS, "h": 3_600_000 * MS, "d": 86_400_000 * MS}
 
 # Each set: policies with different keys, fixed and weighted costs, windows that many events cross.
 POLICY_SETS = [
@@ -32,9 +35,25 @@ POLICY_SETS = [
 def policy_text(policies):
     return "".join(
         f'[policy "{p.name}"]\nmatch = {p.match}\nkey = {p.key}\nquota = {p.quota}\n'
-        f"window = {p.window_ns}ns\ncost = {p.cost}\n"
+        f"window = {p.window_ns}ns\ncost = {p.cost}\nmode = {p.mode}\n"
         for p in policies
     )
+
+
+def policies_of(text):
+    """The policies of a canonical INI text."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(text)
+    policies = []
+    for section in parser.sections():
+        values = parser[section]
+        number, unit = re.fullmatch(r"(\d+)([a-z]+)", values["window"]).groups()
+        cost = values["cost"]
+        policies.append(Policy(
+            section[len('policy "'):-1], values["match"], values["key"], int(values["quota"]),
+            int(number) * UNITS[unit], int(cost) if cost.isdigit() else cost, values["mode"],
+        ))
+    return policies
 
 
 def at_path(data, path):
@@ -59,6 +78,25 @@ class Oracle:
     def __init__(self, policies):
         self.policies = policies
         self.windows = collections.defaultdict(collections.deque)
+        self.history = []  # (time, source, event) of all that was accepted
+
+    def change(self, text, now):
+        """Other policies: a new one counts what was accepted before it, in its window."""
+        before, self.policies = self.policies, policies_of(text)
+        for policy in before:
+            if policy not in self.policies:
+                for window in [at for at in self.windows if at[0] == policy.name]:
+                    del self.windows[window]
+        for policy in self.policies:
+            if policy not in before:
+                self.fill(policy, now)
+
+    def fill(self, policy, now):
+        first = len(self.history)
+        while first > 0 and self.history[first - 1][0] > now - policy.window_ns:
+            first -= 1
+        for time, source, event in self.history[first:]:
+            self.enter(policy, source, event, time)
 
     def charges(self, source, event):
         return [
@@ -89,6 +127,8 @@ class Oracle:
         """None when it fits; else (policy, key, wait) of the longest wait, first in the file."""
         worst = None
         for policy, key, cost in self.charges(source, event):
+            if policy.mode == "shadow":
+                continue
             wait = self.wait(policy, key, cost, now)
             if wait == 0:
                 continue
@@ -100,13 +140,20 @@ class Oracle:
         return worst
 
     def spend(self, source, event, now):
-        for policy, key, cost in self.charges(source, event):
-            if cost:
-                self.windows[policy.name, key].append((now, cost))
+        self.history.append((now, source, event))
+        for policy in self.policies:
+            self.enter(policy, source, event, now)
+
+    def enter(self, policy, source, event, now):
+        if event[1].startswith("weir.") or not fnmatch.fnmatchcase(event[1], policy.match):
+            return
+        cost = cost_of(policy, event)
+        if cost:
+            self.windows[policy.name, key_of(policy, source, event)].append((now, cost))
 
 
 def check_log(policies, accepted, rejected, hint=""):
-    """Decides every event of a log again: nothing over quota, nothing refused that would have fitted,
+    """Decides every event of a log again, under the policies in force then (`policies` at first): nothing over quota, nothing refused that would have fitted,
     and every refusal with its policy, key and wait. Raises AssertionError at the first difference."""
     oracle = Oracle(policies)
     refusals = collections.defaultdict(list)
@@ -120,10 +167,15 @@ def check_log(policies, accepted, rejected, hint=""):
             assert record.event_id == position, record
             assert record.accepted_at >= time_ns, record
             time_ns = record.accepted_at
-            verdict = oracle.verdict(record.source, record.event, time_ns)
-            assert verdict is None, f"over quota {hint}: {record}"
-            oracle.spend(record.source, record.event, time_ns)
+            if record.source == "weir" and record.event[1] == "weir.policy_changed":
+                oracle.change(record.event[4]["text"], time_ns)
+            else:
+                verdict = oracle.verdict(record.source, record.event, time_ns)
+                assert verdict is None, f"over quota {hint}: {record}"
+                oracle.spend(record.source, record.event, time_ns)
         for record in refusals[position]:
+            if record.reason == "shadow":
+                continue  # a report: the event stands elsewhere with its verdict
             assert record.reason == "rate_limited", record
             assert record.rejected_at >= time_ns, record
             verdict = oracle.verdict(record.source, record.evidence, record.rejected_at)
