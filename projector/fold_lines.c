@@ -90,10 +90,14 @@ static enum status apply(struct folding *folding, enum stream stream, struct det
     return fold_apply(folding->fold, stream, buffer_slice(&folding->record), 1, &hash, ret_detail);
 }
 
-static uint64_t log_time(const struct folding *folding, uint64_t time_ns)
+/* What the line says, for the two streams may come one behind the other; a line that does not say
+ * is stamped as the log would: never before what came. */
+static uint64_t log_time(const struct folding *folding, uint64_t said_ns, uint64_t occurred_at_ns)
 {
     uint64_t newest_ns = fold_position(folding->fold).time_ns;
-    return time_ns > newest_ns ? time_ns : newest_ns;
+    if (said_ns > 0)
+        return said_ns;
+    return occurred_at_ns > newest_ns ? occurred_at_ns : newest_ns;
 }
 
 static enum status apply_event(struct folding *folding, const struct json_record *line,
@@ -106,10 +110,9 @@ static enum status apply_event(struct folding *folding, const struct json_record
         buffer_reserve(&folding->record, RECORD_BYTES_MAX) != STATUS_OK)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for an event");
     const char *source = line->source[0] != '\0' ? line->source : DEFAULT_SOURCE;
-    uint64_t time_ns = line->time_ns > 0 ? line->time_ns : event.occurred_at_ns;
-    uint8_t *end =
-        accepted_record_put(folding->record.data, id, log_time(folding, time_ns),
-                            slice_of_text(source), line->sequence, buffer_slice(&folding->event));
+    uint64_t time_ns = log_time(folding, line->time_ns, event.occurred_at_ns);
+    uint8_t *end = accepted_record_put(folding->record.data, id, time_ns, slice_of_text(source),
+                                       line->sequence, buffer_slice(&folding->event));
     folding->record.size = (size_t)(end - folding->record.data);
     folding->shown.event_id = line->id > 0 ? line->id : id;
     return apply(folding, STREAM_ACCEPTED, ret_detail);
@@ -120,7 +123,7 @@ static enum status apply_rejection(struct folding *folding, const struct json_re
 {
     struct buffer key;
     struct rejection record = {.rejection_id = fold_position(folding->fold).rejection_id + 1,
-                               .rejected_at_ns = log_time(folding, line->time_ns),
+                               .rejected_at_ns = log_time(folding, line->time_ns, 0),
                                .count = line->count,
                                .retry_after_ns = RECORD_NEVER,
                                .policy = slice_of_text(line->policy)};
