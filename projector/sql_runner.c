@@ -4,6 +4,7 @@
 
 #include "common/base/logger.h"
 #include "common/event/codec.h"
+#include "common/event/upcast/upcast.h"
 #include "projector/views_folder.h"
 
 enum {
@@ -30,6 +31,7 @@ struct sql_runner {
     uint64_t asked_at_ns;
     uint64_t look_due_ns; /* CLOCK_BOOTTIME */
     struct accepted_record group[VIEW_GROUP_MAX];
+    struct buffer migrated; /* data of the group's events of old schema versions */
 };
 
 /* --- what the fold and the keeper say --- */
@@ -128,6 +130,7 @@ enum status sql_runner_open(const struct sql_runner_options *options,
     frame_init(&runner->header);
     frame_init(&runner->body);
     buffer_init(&runner->request, REQUEST_BYTES_MAX);
+    buffer_init(&runner->migrated, (size_t)VIEW_GROUP_MAX * UPCAST_DATA_BYTES_MAX);
     enum status status = open_parts(runner, options, ret_detail);
     if (status != STATUS_OK) {
         sql_runner_close(&runner);
@@ -154,6 +157,7 @@ void sql_runner_close(struct sql_runner **runner)
     frame_fini(&old->header);
     frame_fini(&old->body);
     buffer_fini(&old->request);
+    buffer_fini(&old->migrated);
     free(old);
     *runner = NULL;
 }
@@ -195,14 +199,24 @@ static void ask_for_what_is_missing(struct sql_runner *runner, uint64_t now_ns)
         ask(runner, from, now_ns);
 }
 
+/* As the fold does: what cannot be migrated is shown as it is. */
+static void migrate(struct sql_runner *runner, struct event *event)
+{
+    if (upcast_is_due(event) &&
+        buffer_reserve(&runner->migrated, runner->migrated.bytes_max - runner->migrated.size) ==
+            STATUS_OK)
+        (void)!upcast_event(event, &runner->migrated, NULL);
+}
+
 static void apply(struct sql_runner *runner, uint64_t count)
 {
     struct mp_reader reader = mp_reader_of(frame_slice(&runner->body));
     while (count > 0) {
         uint32_t group = 0;
+        buffer_clear(&runner->migrated);
         while (group < VIEW_GROUP_MAX && group < count &&
                accepted_record_read(&reader, &runner->group[group]) == STATUS_OK)
-            group++;
+            migrate(runner, &runner->group[group++].event);
         if (group == 0)
             return;
         sql_views_apply(runner->views, runner->group, group);

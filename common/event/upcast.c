@@ -80,3 +80,8 @@ struct event upcast_original(const struct event *event)
     struct mp_reader reader = mp_reader_of(event->raw);
     return event_read_stored(&reader, &original) == STATUS_OK ? original : *event;
 }
+
+bool upcast_is_due(const struct event *event)
+{
+    return find(upcasts, upcast_count, event->type, event->schema_version) != NULL;
+}

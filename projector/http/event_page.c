@@ -7,6 +7,7 @@
 #include "common/base/glob.h"
 #include "common/event/codec.h"
 #include "common/event/json.h"
+#include "common/event/upcast/upcast.h"
 
 /* A page ends early enough that one more record of any kind fits. */
 enum { PAGE_BYTES_ENOUGH = EVENT_PAGE_BYTES_MAX / 2 };
@@ -141,8 +142,14 @@ static enum status add_accepted(struct event_page *page, const struct event_fram
         return status;
     open_record(page, frame, record.event_id, text);
     page->count++;
-    return json_write_accepted(record.event_id, record.accepted_at_ns, record.source,
-                               record.sequence, &record.event, text);
+    struct buffer migrated; /* an old schema version is shown as the newest, where it can be */
+    buffer_init(&migrated, 16 * UPCAST_DATA_BYTES_MAX);
+    if (upcast_is_due(&record.event) && buffer_reserve(&migrated, migrated.bytes_max) == STATUS_OK)
+        (void)!upcast_event(&record.event, &migrated, NULL);
+    status = json_write_accepted(record.event_id, record.accepted_at_ns, record.source,
+                                 record.sequence, &record.event, text);
+    buffer_fini(&migrated);
+    return status;
 }
 
 static enum status add_rejected(struct event_page *page, const struct event_frame *frame,

@@ -43,6 +43,9 @@ MUST_USE enum status upcast_event_with(const struct upcast *const *table, uint32
 MUST_USE enum status upcast_event(struct event *event, struct buffer *scratch,
                                   struct detail *ret_detail);
 
+/* Is the event of a version from which a migration leads? */
+bool upcast_is_due(const struct event *event);
+
 /* Was the event migrated? Its data then lies outside its raw bytes. */
 static inline bool upcast_was(const struct event *event)
 {
