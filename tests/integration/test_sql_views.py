@@ -215,6 +215,24 @@ class SqlViews(unittest.TestCase):
         self.assertIn("parked: broken.sql:1: ", caught.exception.text)
         self.assertEqual(query.view("account_balances", 777)["rows"], balances(records[:777]))
 
+    def test_old_schema_versions_are_migrated_live_replayed_and_as_of(self):
+        station = self.station()
+        text = ("create table {0} (id integer primary key, version integer, minor integer) strict;\n"
+                "-- on: order.confirmed\n"
+                "insert into {0} values (event_id(), schema_version(), field('amount_minor'));\n")
+        self.put(station, "early", text.format("early"))
+        self.project(station)
+        query = station.query()
+        station.source("shop").submit([
+            weir.event("order.confirmed", "o-1", {"amount": 49.99, "currency": "EUR"}, schema_version=1),
+            weir.event("order.confirmed", "o-2", {"amount_minor": 700, "currency": "EUR"}, schema_version=2),
+        ])
+        rows = [{"id": 1, "version": 2, "minor": 4999}, {"id": 2, "version": 2, "minor": 700}]
+        self.rows_become(query, "early", rows)
+        self.put(station, "late", text.format("late"))
+        self.rows_become(query, "late", rows)
+        self.assertEqual(query.view("late", 1)["rows"], rows[:1])
+
     # ---- what is wrong ----
 
     def test_a_broken_file_is_parked_with_its_line_and_mended_by_an_edit(self):
