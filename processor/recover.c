@@ -29,7 +29,8 @@ struct recovery {
     uint32_t *returning_of; /* source slot → index into returning, for this batch */
     uint32_t returning_of_count;
     uint64_t now_ns; /* of what was applied last in the batch at hand */
-    struct candidate candidate;
+    struct accepted_record records[ADMISSION_GROUP_MAX]; /* the group that is being applied */
+    struct candidate group[ADMISSION_GROUP_MAX];
     struct decision decision;
 };
 
@@ -283,7 +284,8 @@ static enum status time_expect(struct recovery *recovery, const struct batch_vie
 }
 
 static enum status sequence_expect(struct recovery *recovery, const struct batch_view *batch,
-                                   const struct accepted_record *record, struct detail *ret_detail)
+                                   const struct accepted_record *record, uint32_t *ret_source,
+                                   struct detail *ret_detail)
 {
     uint32_t source = state_find_source(recovery->state, record->source);
     if (source == SOURCE_NONE || source >= recovery->returning_of_count ||
@@ -295,26 +297,22 @@ static enum status sequence_expect(struct recovery *recovery, const struct batch
         return status;
     if (state_source(recovery->state, source).last_sequence + 1 != record->sequence)
         return impossible(batch, "an accepted sequence is not the next", ret_detail);
-    recovery->candidate.source = source;
+    *ret_source = source;
     return STATUS_OK;
 }
 
 static enum status accepted_apply(struct recovery *recovery, const struct batch_view *batch,
-                                  const struct accepted_record *record, struct detail *ret_detail)
+                                  uint32_t place, struct detail *ret_detail)
 {
-    struct candidate *candidate = &recovery->candidate;
-    candidate->event = record->event;
-    candidate->source_name = record->source;
-    candidate->sequence = record->sequence;
-    candidate->source = SOURCE_NONE;
+    const struct accepted_record *record = &recovery->records[place];
+    struct candidate *candidate = &recovery->group[place];
     if (record->event_id != state_position(recovery->state).last_event_id + 1)
         return impossible(batch, "an event id is not the next", ret_detail);
     enum status status = time_expect(recovery, batch, record->accepted_at_ns, ret_detail);
     if (status == STATUS_OK && record->sequence != 0)
-        status = sequence_expect(recovery, batch, record, ret_detail);
+        status = sequence_expect(recovery, batch, record, &candidate->source, ret_detail);
     if (status != STATUS_OK)
         return status;
-    admission_prepare(recovery->state, candidate);
     admission_recorded(recovery->state, candidate, record->accepted_at_ns, &recovery->decision);
     return apply(recovery, ret_detail);
 }
@@ -357,23 +355,58 @@ static bool ends_before(struct recovery *recovery, uint64_t event_id, uint64_t t
     return true;
 }
 
+/* Reads and prepares the next events, up to a group, so that the cache misses of all of them
+ * overlap. A policy change is alone in its batch, so the policies are the same for all. */
+static enum status group_read(struct recovery *recovery, struct mp_reader *reader,
+                              uint32_t *ret_count)
+{
+    uint32_t count = 0;
+    for (; count < ADMISSION_GROUP_MAX && !mp_at_end(reader); count++) {
+        struct accepted_record *record = &recovery->records[count];
+        struct candidate *candidate = &recovery->group[count];
+        if (accepted_record_read(reader, record) != STATUS_OK)
+            return STATUS_DAMAGED;
+        candidate->event = record->event;
+        candidate->source_name = record->source;
+        candidate->sequence = record->sequence;
+        candidate->source = SOURCE_NONE;
+        admission_prepare(recovery->state, candidate);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        admission_prefetch(recovery->state, &recovery->group[i]);
+    for (uint32_t i = 0; i < count; i++)
+        admission_prefetch_windows(recovery->state, &recovery->group[i]);
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+static enum status group_apply(struct recovery *recovery, const struct batch_view *batch,
+                               uint32_t count, struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct accepted_record *record = &recovery->records[i];
+        if (ends_before(recovery, record->event_id, record->accepted_at_ns))
+            return STATUS_OK;
+        status = accepted_apply(recovery, batch, i, ret_detail);
+        if (status == STATUS_OK && policy_change_is(record->source, &record->event))
+            status = policy_visit(recovery, batch, record, ret_detail);
+    }
+    return status;
+}
+
 static enum status accepted_visit(struct recovery *recovery, const struct batch_view *batch,
                                   struct detail *ret_detail)
 {
     struct mp_reader reader = mp_reader_of(batch->accepted);
-    while (!mp_at_end(&reader)) {
-        struct accepted_record record;
-        if (accepted_record_read(&reader, &record) != STATUS_OK)
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !mp_at_end(&reader) && !recovery->ended) {
+        uint32_t count = 0;
+        if (group_read(recovery, &reader, &count) != STATUS_OK)
             return impossible(batch, "an accepted record cannot be read", ret_detail);
-        if (ends_before(recovery, record.event_id, record.accepted_at_ns))
-            return STATUS_OK;
-        enum status status = accepted_apply(recovery, batch, &record, ret_detail);
-        if (status == STATUS_OK && policy_change_is(record.source, &record.event))
-            status = policy_visit(recovery, batch, &record, ret_detail);
-        if (status != STATUS_OK)
-            return status;
+        status = group_apply(recovery, batch, count, ret_detail);
     }
-    return STATUS_OK;
+    return status;
 }
 
 static enum status rejected_visit(struct recovery *recovery, const struct batch_view *batch,

@@ -3,8 +3,8 @@
  *
  * A file's upload can be killed at any moment: an event's sequence is its place among the lines of
  * its source, the processor knows the last one it decided, and before a source's first event is
- * sent the record on disk says that the source is this file's (common/upload/upload.h). A stream goes on
- * from the sources' last sequences. Belongs to one thread.
+ * sent the record on disk says that the source is this file's (common/upload/upload.h). A stream
+ * goes on from the sources' last sequences. Belongs to one thread.
  */
 #ifndef WEIR_PRODUCER_SENDER_H
 #define WEIR_PRODUCER_SENDER_H
@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/upload/upload.h"
 #include "common/upload/lines.h"
+#include "common/upload/upload.h"
+#include "common/upload/upload_file.h"
 #include "producer/producer.h"
 #include "producer/progress.h"
-#include "common/upload/upload_file.h"
 
 struct sender_options {
     struct endpoint_options endpoints;
