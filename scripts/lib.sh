@@ -13,7 +13,7 @@ WEIR_BUILD_PACKAGES=(
     libxxhash-dev libisal-dev libsqlite3-dev libzstd-dev libmicrohttpd-dev
     libjs-chart.js
 )
-WEIR_TEST_PACKAGES=(libcmocka-dev sqlite3 python3 python3-zmq python3-msgpack python3-hypothesis)
+WEIR_TEST_PACKAGES=(chromium-driver libcmocka-dev sqlite3 python3 python3-zmq python3-msgpack python3-hypothesis)
 WEIR_CHECK_PACKAGES=(clang clang-format clang-tidy clang-tools libclang-rt-14-dev cppcheck shellcheck)
 
 say() {

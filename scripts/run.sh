@@ -6,7 +6,7 @@
 
 usage() {
     cat <<'TEXT'
-Usage: scripts/run.sh [--rate PER_S] [--subjects N] [--limit SPEC] [--seconds N] [--store DIR] [--run-dir DIR]
+Usage: scripts/run.sh [--rate PER_S] [--subjects N] [--limit SPEC] [--seconds N] [--store DIR] [--run-dir DIR] [--http ADDR:PORT]
 
   --rate PER_S    events per second to generate (default 1000)
   --subjects N    different subjects among them (default 200)
@@ -14,17 +14,18 @@ Usage: scripts/run.sh [--rate PER_S] [--subjects N] [--limit SPEC] [--seconds N]
   --seconds N     stop after N seconds (default: at Ctrl-C)
   --store DIR     keep the log in DIR (default: a temporary folder, removed at the end)
   --run-dir DIR   folder of the sockets, for other programs to join (default: temporary)
+  --http ADDR:PORT  where the dashboard is (default 127.0.0.1 and any free port)
 TEXT
 }
 
-rate=1000 subjects=200 limit='"per-subject";q=5;w=1;pk=subject' seconds=0 store='' run_dir=''
+rate=1000 subjects=200 limit='"per-subject";q=5;w=1;pk=subject' seconds=0 store='' run_dir='' http=127.0.0.1:0 page=''
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
         usage
         exit 0
         ;;
-    --rate | --subjects | --limit | --seconds | --store | --run-dir)
+    --rate | --subjects | --limit | --seconds | --store | --run-dir | --http)
         [ $# -ge 2 ] || die "$1 needs a value"
         name=${1#--}
         printf -v "${name//-/_}" %s "$2"
@@ -81,7 +82,7 @@ draw() {
     printf '\n-- limits, the first %s keys\n' "$KEYS_SHOWN"
     query limits | head -n $((KEYS_SHOWN + 1))
     printf '\n'
-    [ ! -t 1 ] || printf 'Ctrl-C stops it. Join in with --run-dir %s\n' "$run_dir"
+    [ ! -t 1 ] || printf 'Ctrl-C stops it. Dashboard: %s  Join in with --run-dir %s\n' "$page" "$run_dir"
 }
 
 install_packages "${WEIR_BUILD_PACKAGES[@]}"
@@ -101,9 +102,11 @@ ulimit -v $((8 * 1024 * 1024))
 start processor "$bin/weir-processor" run --store "$store" --run-dir "$run_dir" --limit "$limit"
 processor=$started
 await_ready processor "$processor"
-start projector "$bin/weir-projector" run --run-dir "$run_dir" "${db[@]}"
+start projector "$bin/weir-projector" run --run-dir "$run_dir" --http "$http" "${db[@]}"
 projector=$started
 await_ready projector "$projector"
+page=http://$(sed -n 's/.* http=\([^ ]*\).*/\1/p' "$scratch/projector.log" | head -n 1)/
+say "dashboard: $page"
 start generator "$bin/weir-producer" generate --rate "$rate" --sources 4 --subjects "$subjects" \
     --run-dir "$run_dir"
 generator=$started

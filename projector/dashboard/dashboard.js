@@ -70,7 +70,7 @@ function chartOptions(unit) {
     scales: {
       x: {
         type: "linear", grid: { display: false },
-        ticks: { maxTicksLimit: 5, maxRotation: 0, callback: (value) => clock(value).slice(0, 5) },
+        ticks: { maxTicksLimit: 5, maxRotation: 0, callback(value) { return clock(value).slice(0, this.max - this.min < 300000 ? 8 : 5); } },
       },
       y: { beginAtZero: true, suggestedMax: 1, border: { display: false }, ticks: { maxTicksLimit: 5 } },
     },
@@ -255,6 +255,7 @@ function table(rows) {
 function showView(view) {
   const panel = $("panel");
   panel.classList.toggle("then", state.at !== null);
+  panel.dataset.view = view.view;
   panel.dataset.event = view.event_id;
   panel.dataset.digest = view.digest;
   const nothing = view.event_id === "0" ? "There was no state yet: this is before the first event" : "No rows";
