@@ -32,7 +32,7 @@ struct snapshots *snapshots_new(struct service *service, struct retention_option
 void snapshots_destroy(struct snapshots **snapshots);
 
 /* The thread, until snapshots_stop. */
-void snapshots_run(struct snapshots *snapshots);
+void snapshots_run(struct snapshots *self);
 /* From any thread. */
 void snapshots_stop(struct snapshots *snapshots);
 

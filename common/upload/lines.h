@@ -36,7 +36,8 @@ MUST_USE enum status lines_read(struct lines *lines, struct detail *ret_detail);
 /* Everything was taken and the input has ended. */
 bool lines_over(const struct lines *lines);
 
-/* What was taken so far; `lines` is the number of the newest line. Hashes up to 64 KiB each time. */
+/* What was taken so far; `lines` is the number of the newest line. Hashes up to 64 KiB each time.
+ */
 struct upload_prefix lines_taken(const struct lines *lines);
 /* The number of the newest line alone. */
 uint64_t lines_number(const struct lines *lines);

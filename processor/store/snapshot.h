@@ -46,7 +46,7 @@ MUST_USE enum status snapshot_writer_new(const char *directory,
                                          struct snapshot_writer **ret_writer,
                                          struct detail *ret_detail);
 /* An image_sink's put: appends at most SNAPSHOT_BLOCK_BYTES_MAX. IO, NO_SPACE. */
-enum status snapshot_put(void *writer, struct slice bytes, struct detail *ret_detail);
+enum status snapshot_put(void *context, struct slice bytes, struct detail *ret_detail);
 /* Makes it durable and gives it its name; ret_bytes is its size. IO, NO_SPACE. */
 MUST_USE enum status snapshot_finish(struct snapshot_writer *writer, uint64_t *ret_bytes,
                                      struct detail *ret_detail);
@@ -64,6 +64,6 @@ const struct snapshot_header *snapshot_header(const struct snapshot_reader *read
 uint64_t snapshot_bytes(const struct snapshot_reader *reader);
 /* An image_source's take: the next block, checked; the genesis comes first. END behind the last,
  * where the file must end too. DAMAGED, IO. */
-enum status snapshot_take(void *reader, struct slice *ret_bytes, struct detail *ret_detail);
+enum status snapshot_take(void *context, struct slice *ret_bytes, struct detail *ret_detail);
 
 #endif
