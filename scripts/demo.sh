@@ -1,7 +1,7 @@
 #!/bin/bash
 # What Weir does, in about a minute, over the real programs: the events of a small shop and their
-# views, a burst against a limit, malformed messages, a projector killed and healed, and a promise
-# kept. What is shown is checked: exit 0 only if it is what it says. Leaves nothing behind.
+# views, a burst against a limit, malformed messages, a projector killed and healed, a promise kept,
+# and a question about the past. What is shown is checked: exit 0 only if it is what it says. Leaves nothing behind.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -113,10 +113,14 @@ begin() {
 
 laboratory() {
     chapter "1. Eight events of a shop, and what can be read from them"
-    begin processor "weir-processor run --store store --limit '$LIMIT'"
-    begin main "weir-projector run --name main"
-    show 'weir-producer send docs/examples/laboratory.jsonl'
+    show "weir-processor batch docs/examples/laboratory.jsonl --store store --limit '$LIMIT'"
     expect '8 accepted, 0 refused'
+    printf '\nDecided by their own times, from 00:00:01 to 00:00:08. What the limiter knew at 00:00:05:\n'
+    show 'weir-processor state --store store --at 1970-01-01T00:00:05Z'
+    grep -q 'laboratory: 5 of 10 units' <<<"$said" || die "laboratory should have 5 of 10 units"
+    printf '\nThe log goes on live:\n'
+    begin processor "weir-processor run --store store"
+    begin main "weir-projector run --name main"
     eventually 'has main 8'
     show 'weir-projector query order_counts'
     expect 'confirmed      1'
@@ -227,6 +231,14 @@ promise() {
     expect '1 accepted, 0 refused'
 }
 
+memory() {
+    chapter "$1. And what was true at 00:00:05 of the first chapter, before three were sold?"
+    show 'weir-projector query inventory_levels --at 1970-01-01T00:00:05Z'
+    expect 'widget-A       100'
+    show 'weir-projector query inventory_levels | grep widget-A'
+    expect 'widget-A  *97'
+}
+
 packages=(python3 python3-zmq python3-msgpack) # for the examples
 if [ -n "${WEIR_BIN:-}" ]; then
     install_packages "${packages[@]}"
@@ -247,7 +259,12 @@ laboratory
 burst
 malformed
 healing
-[ -n "$fast" ] || promise
+if [ -n "$fast" ]; then
+    memory 5
+else
+    promise
+    memory 6
+fi
 stop_all || die "a program did not stop cleanly"
 processor='' main='' second=''
 printf '\nAll of this was checked while it was shown.\n'

@@ -8,7 +8,7 @@ CHANGING = [
     (re.compile(r"\b[0-9a-f]{32}\b"), "HEX"),
     (re.compile(r"\b0x[0-9a-f]{6,16}\b"), "ADDRESS"),
     (re.compile(r"\b\d{16,20}\b"), "NS"),
-    (re.compile(r"\bstate [0-9a-f]{16}\b"), "state HEX"),
+    (re.compile(r"\b(state|digest) [0-9a-f]{16}\b"), r"\1 HEX"),
     (re.compile(r", \d+\.\d\d s,"), ", N s,"),
     (re.compile(r"\b\d+/s\b"), "N/s"),
     (re.compile(r"\bcome back in \d+\.\d+ s"), "come back in N s"),
