@@ -1,4 +1,4 @@
-"""Logs of every format that was ever written are read for ever: the bytes in tests/golden are never
+"""Logs of every format that was ever written are read for ever: the bytes in tests/golden/log are never
 made again. Each holds 12 events of two sources under two limits, four of them refused, and one that
 is invalid."""
 
@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import weir  # noqa: E402
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "log"
 
 
 def lay_out(station, name):
@@ -49,10 +49,10 @@ class OldLogs(unittest.TestCase):
             self.assertEqual(again["last_event_id"], 9)
 
     def test_format_1(self):
-        self.goes_on_with("log-1.hex")
+        self.goes_on_with("1.hex")
 
     def test_format_2(self):
-        self.goes_on_with("log-2.hex")
+        self.goes_on_with("2.hex")
 
 
 if __name__ == "__main__":
