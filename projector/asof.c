@@ -176,8 +176,8 @@ static enum status copy_options(struct asof *asof, const struct asof_options *op
     asof->options = *options;
     asof->endpoints = *options->endpoints;
     asof->options.endpoints = &asof->endpoints;
-    asof->policy = strdup(options->genesis_policy);
-    asof->options.genesis_policy = asof->policy;
+    asof->policy = strdup(options->first_policy);
+    asof->options.first_policy = asof->policy;
     if (options->database != NULL) {
         asof->database = strdup(options->database);
         asof->options.database = asof->database;

@@ -13,6 +13,7 @@
 
 #include "common/wire/control.h"
 #include "common/wire/endpoint.h"
+#include "projector/core/fold.h"
 #include "projector/views/view.h"
 
 enum { ASOF_QUESTIONS_MAX = 64 };
@@ -22,7 +23,9 @@ struct asof;
 struct asof_options {
     const struct endpoints *endpoints; /* copied */
     struct log_id log_id;
-    const char *genesis_policy;           /* INI; copied */
+    uint64_t since;                       /* the event that the views begin with; 1: the first */
+    struct fold_mark first;               /* where a view without a snapshot begins, and … */
+    const char *first_policy;             /* … the policies in force there, INI; copied */
     const char *database;                 /* path of the snapshots; NULL: none; copied */
     const struct view_type *const *types; /* outlive it */
     uint32_t type_count;

@@ -234,6 +234,10 @@ static enum status find_rejection(struct asof_replay *replay, uint64_t event_id,
     while (status == STATUS_OK && asof_search_next(&search, &id)) {
         struct rejection record;
         status = read_rejection(replay, id, &record, ret_detail);
+        if (status == STATUS_GONE) { /* with events before one that is kept: it was before it */
+            record.after_event_id = 0;
+            status = STATUS_OK;
+        }
         if (status == STATUS_OK)
             asof_search_learn(&search, record.after_event_id);
     }
@@ -259,8 +263,21 @@ static enum status find_time(struct asof_replay *replay, struct target *target,
         status = read_rejection(replay, position->rejection_id, &rejection, ret_detail);
         if (status == STATUS_OK && rejection.rejected_at_ns > position->time_ns)
             position->time_ns = rejection.rejected_at_ns;
+        if (status == STATUS_GONE && position->event_id > 0)
+            status = STATUS_OK; /* dropped with what was before the event: the event is newer */
     }
     return status;
+}
+
+/* Is the moment one that the views know of? */
+static enum status check_since(const struct asof_replay *replay, uint64_t event_id,
+                               struct detail *ret_detail)
+{
+    uint64_t since = replay->options->since;
+    if (since <= 1 || event_id >= since)
+        return STATUS_OK;
+    return detail_set(ret_detail, STATUS_GONE,
+                      "this projector's views begin with event %" PRIu64 " (--from-id)", since);
 }
 
 static enum status find_target(struct asof_replay *replay, const struct asof_question *question,
@@ -273,10 +290,13 @@ static enum status find_target(struct asof_replay *replay, const struct asof_que
         status =
             seek(replay, STREAM_ACCEPTED, question->time_ns, &target.position.event_id, ret_detail);
         if (status == STATUS_OK)
+            status = check_since(replay, target.position.event_id, ret_detail);
+        if (status == STATUS_OK)
             status = seek(replay, STREAM_REJECTED, question->time_ns, &target.position.rejection_id,
                           ret_detail);
     } else {
-        if (question->event_id > 0)
+        status = check_since(replay, question->event_id, ret_detail);
+        if (status == STATUS_OK && question->event_id > 0)
             status = read_accepted(replay, question->event_id, &record, &target.last_event_id,
                                    ret_detail);
         if (status == STATUS_OK)
@@ -348,11 +368,15 @@ static enum status make_fold(const struct asof_replay *replay, const struct view
     struct fold_start start = {0};
     struct fold_options options = {.types = &type,
                                    .type_count = 1,
-                                   .policy = replay->options->genesis_policy,
-                                   .starts = &start};
+                                   .policy = replay->options->first_policy,
+                                   .starts = &start,
+                                   .since = replay->options->since};
     hash_seed_random(&options.seed);
     if (load_start(replay, type, target, &options.seed, &start) != STATUS_OK)
-        start = (struct fold_start){0};
+        start = (struct fold_start){.mark = replay->options->first,
+                                    .policy = strdup(replay->options->first_policy)};
+    if (start.policy == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for a policy");
     enum status status = fold_new(&options, ret_fold, ret_detail);
     free(start.policy);
     return status;
@@ -407,6 +431,7 @@ static void write_answer(const struct asof_replay *replay, const struct view_typ
                                .log_id = &replay->options->log_id,
                                .rows = fold_view_rows(fold, 0),
                                .position = target->position,
+                               .since = replay->options->since,
                                .note = note_of(target)};
     answer_rows(&view, reply);
 }
@@ -416,7 +441,7 @@ static enum status fold_moment(struct asof_replay *replay, const struct target *
                                struct sql_moment *moment, struct detail *ret_detail)
 {
     struct fold *fold = NULL;
-    struct fold_options options = {.policy = replay->options->genesis_policy};
+    struct fold_options options = {.policy = replay->options->first_policy};
     struct fold_guest guest = sql_moment_guest(moment);
     enum status status = fold_new(&options, &fold, ret_detail);
     if (status != STATUS_OK)

@@ -86,13 +86,37 @@ void follower_close(struct follower **follower)
 
 /* --- the start --- */
 
+static enum status read_uint(struct slice map, const char *name, uint64_t *ret_value)
+{
+    struct mp_reader value;
+    enum status status = event_field(map, slice_of_text(name), &value);
+    return status == STATUS_OK ? mp_read_uint(&value, ret_value) : status;
+}
+
+static enum status read_policy(struct slice map, const char *name,
+                               char ret_policy[POLICY_TEXT_BYTES_MAX])
+{
+    struct mp_reader value;
+    struct slice policy;
+    enum status status = event_field(map, slice_of_text(name), &value);
+    if (status == STATUS_OK)
+        status = mp_read_text(&value, &policy);
+    if (status == STATUS_OK && policy.size >= POLICY_TEXT_BYTES_MAX)
+        status = STATUS_DAMAGED;
+    if (status != STATUS_OK)
+        return status;
+    memcpy(ret_policy, policy.data, policy.size);
+    ret_policy[policy.size] = '\0';
+    return STATUS_OK;
+}
+
 /* [1, "ok", {"log_id": …, "genesis_policy": …, …}] */
 static enum status read_log(struct slice reply, struct follower_log *ret_log,
                             struct detail *ret_detail)
 {
     struct mp_reader reader, value;
     uint32_t items;
-    struct slice map, policy = {NULL, 0};
+    struct slice map;
     enum status status = control_reply_read(reply, &reader, &items, ret_detail);
     if (status != STATUS_OK)
         return status;
@@ -102,23 +126,28 @@ static enum status read_log(struct slice reply, struct follower_log *ret_log,
     if (status == STATUS_OK)
         status = log_id_read(&value, &ret_log->log_id);
     if (status == STATUS_OK)
-        status = event_field(map, slice_of_text("last_event_id"), &value);
+        status = read_uint(map, "last_event_id", &ret_log->last_event_id);
     if (status == STATUS_OK)
-        status = mp_read_uint(&value, &ret_log->last_event_id);
+        status = read_uint(map, "last_rejection_id", &ret_log->last_rejection_id);
     if (status == STATUS_OK)
-        status = event_field(map, slice_of_text("last_rejection_id"), &value);
+        status = read_uint(map, "first_event_id", &ret_log->first_event_id);
     if (status == STATUS_OK)
-        status = mp_read_uint(&value, &ret_log->last_rejection_id);
+        status = read_uint(map, "first_rejection_id", &ret_log->first_rejection_id);
     if (status == STATUS_OK)
-        status = event_field(map, slice_of_text("genesis_policy"), &value);
+        status = read_policy(map, "genesis_policy", ret_log->policy);
     if (status == STATUS_OK)
-        status = mp_read_text(&value, &policy);
-    if (status != STATUS_OK || policy.size >= sizeof ret_log->policy)
-        return detail_set(ret_detail, STATUS_DAMAGED,
-                          "the processor's status lacks log_id, genesis_policy or its last ids");
-    memcpy(ret_log->policy, policy.data, policy.size);
-    ret_log->policy[policy.size] = '\0';
+        status = read_policy(map, "first_policy", ret_log->first_policy);
+    if (status != STATUS_OK || ret_log->first_event_id == 0 || ret_log->first_rejection_id == 0)
+        return detail_set(
+            ret_detail, STATUS_DAMAGED,
+            "the processor's status lacks log_id, policies, or its first or last ids");
     return STATUS_OK;
+}
+
+struct fold_mark follower_log_first(const struct follower_log *log)
+{
+    return (struct fold_mark){.position = {.event_id = log->first_event_id - 1,
+                                           .rejection_id = log->first_rejection_id - 1}};
 }
 
 enum status follower_ask_log(struct follower *follower, struct follower_log *ret_log,

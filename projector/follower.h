@@ -19,8 +19,13 @@ enum { FOLLOWER_SOCKETS = 2 };
 struct follower_log {
     struct log_id log_id;
     uint64_t last_event_id, last_rejection_id;
-    char policy[POLICY_TEXT_BYTES_MAX]; /* that of the genesis, INI */
+    uint64_t first_event_id, first_rejection_id; /* that are kept */
+    char policy[POLICY_TEXT_BYTES_MAX];          /* that of the genesis, INI */
+    char first_policy[POLICY_TEXT_BYTES_MAX];    /* in force just before the first that are kept */
 };
+
+/* Just before what is kept. */
+struct fold_mark follower_log_first(const struct follower_log *log);
 
 struct follower_progress {
     bool live;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/logger.h"
+#include "projector/core/since.h"
 #include "projector/store/snapshot.h"
 #include "projector/store/view_table.h"
 
@@ -106,13 +107,18 @@ static enum status forget(struct store *store, const char *view, struct detail *
     return status;
 }
 
+/* The view begins with the first event that is kept; the fold leaves out what is before `since`. */
 static enum status anew(struct store *store, const struct view_type *type,
-                        const struct hash_seed *seed, struct fold_start *ret_start,
-                        struct detail *ret_detail)
+                        const struct follower_log *log, const struct fold_options *options,
+                        struct fold_start *ret_start, struct detail *ret_detail)
 {
     rows_destroy(&ret_start->rows);
-    ret_start->mark = (struct fold_mark){0};
-    ret_start->rows = rows_new(type, seed, ROWS_MAX);
+    enum status status = since_check(options->since, log->first_event_id, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    ret_start->mark = follower_log_first(log);
+    memcpy(ret_start->policy, log->first_policy, sizeof log->first_policy);
+    ret_start->rows = rows_new(type, &options->seed, ROWS_MAX);
     if (ret_start->rows == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the views");
     rows_note_changes(ret_start->rows);
@@ -137,7 +143,7 @@ static enum status load_view(struct store *store, const struct follower_log *log
         checkpoint_read(store, type->name, &checkpoint, ret_start->policy, ret_detail);
     if (status == STATUS_OK && !is_of_format(&checkpoint, type)) {
         log_rebuild(type->name, "it was made by another version");
-        return anew(store, type, &options->seed, ret_start, ret_detail);
+        return anew(store, type, log, options, ret_start, ret_detail);
     }
     if (status == STATUS_OK) {
         status = check_log(store, type->name, &checkpoint, log, ret_detail);
@@ -151,11 +157,30 @@ static enum status load_view(struct store *store, const struct follower_log *log
     if (status == STATUS_DAMAGED)
         log_rebuild(type->name, ret_detail->text);
     if (status == STATUS_DAMAGED || status == STATUS_NOT_FOUND)
-        return anew(store, type, &options->seed, ret_start, ret_detail);
+        return anew(store, type, log, options, ret_start, ret_detail);
     if (status != STATUS_OK)
         return status;
     ret_start->mark = (struct fold_mark){.position = checkpoint.position,
                                          .anchors = {checkpoint.anchors[0], checkpoint.anchors[1]}};
+    return STATUS_OK;
+}
+
+enum status keeper_since(struct store *store, const struct fold_options *options,
+                         uint64_t *ret_since, struct detail *ret_detail)
+{
+    char *policy = malloc(POLICY_TEXT_BYTES_MAX);
+    if (policy == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for a policy");
+    uint64_t since = 0;
+    for (uint32_t i = 0; i < options->type_count; i++) {
+        struct checkpoint checkpoint;
+        enum status status =
+            checkpoint_read(store, options->types[i]->name, &checkpoint, policy, NULL);
+        if (status == STATUS_OK && checkpoint.since > since)
+            since = checkpoint.since; /* others are made anew: keeper_load says why */
+    }
+    free(policy);
+    *ret_since = since;
     return STATUS_OK;
 }
 
@@ -309,7 +334,7 @@ static enum status take_view(struct keeper *keeper, uint32_t place, struct detai
                                            .log_id = keeper->log_id,
                                            .position = mark.position,
                                            .anchors = {mark.anchors[0], mark.anchors[1]},
-                                           .since = 1,
+                                           .since = fold_since(keeper->fold),
                                            .left_out = rows_left_out(rows),
                                            .digest = rows_digest(rows),
                                            .policy = keeper->policy};

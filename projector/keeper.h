@@ -32,11 +32,15 @@ struct keeper;
 
 /* Loads what the database has of each view, as the starts of a fold to be made: `ret_starts` has
  * options->type_count places, all zero. A view that was made by another version, is damaged or was
- * never kept starts from the beginning, and the log says so. FENCED: the database was made from
- * another log. DAMAGED: it is ahead of this log. IO, NO_MEMORY. */
+ * never kept starts from options->since, and the log says so. FENCED: the database was made from
+ * another log. DAMAGED: it is ahead of this log. GONE: the log lacks what a view needs. IO,
+ * NO_MEMORY. */
 MUST_USE enum status keeper_load(struct store *store, const struct follower_log *log,
                                  const struct fold_options *options, struct fold_start *ret_starts,
                                  struct detail *ret_detail);
+/* The event that the views in the database begin with; 0: it has none. */
+MUST_USE enum status keeper_since(struct store *store, const struct fold_options *options,
+                                  uint64_t *ret_since, struct detail *ret_detail);
 void keeper_starts_fini(struct fold_start *starts, uint32_t count);
 
 /* Keeps the views of `fold`, which was made from those starts and outlives the keeper. */

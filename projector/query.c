@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "common/app/lifecycle.h"
+#include "common/app/moment.h"
 #include "common/app/options.h"
+#include "common/event/event.h"
 #include "common/wire/request.h"
 #include "projector/core/answer.h"
 #include "projector/query_print.h"
@@ -27,8 +29,11 @@ static enum status take_options(int argc, char **argv, struct query_options *opt
                                 struct command *command, char ***ret_operands)
 {
     struct option_spec specs[] = {
-        {"at", "X", "as of an event ('#1234') or a time (RFC 3339); default now", OPTION_TEXT,
-         &options->at, 0},
+        {"at", "X",
+         "as of an event ('#1234'), a time (RFC 3339) or a length before the last one (-5m); "
+         "default "
+         "now",
+         OPTION_TEXT, &options->at, 0},
         {"name", "NAME", "which projector to ask (default main)", OPTION_TEXT, &options->name, 0},
         {"json", NULL, "print one JSON object", OPTION_FLAG, &options->json, 0},
         {"query", "ENDPOINT", "override where queries are answered", OPTION_TEXT,
@@ -45,30 +50,73 @@ static enum status take_options(int argc, char **argv, struct query_options *opt
     return status;
 }
 
-static enum status parse_at(const struct command *command, const char *at,
-                            struct control_request *request)
+/* Is *ret_moment one, or is none asked for? */
+static enum status parse_at(const struct command *command, const char *at, bool *ret_has_moment,
+                            struct moment *ret_moment)
 {
-    if (at == NULL)
+    struct detail detail = {.text = ""};
+    *ret_has_moment = at != NULL;
+    if (at == NULL || moment_parse(at, ret_moment, &detail) == STATUS_OK)
         return STATUS_OK;
-    char *end;
-    if (at[0] == '#' && at[1] != '\0' && strspn(at + 1, "0123456789") == strlen(at + 1)) {
-        request->at = AT_EVENT_ID;
-        request->at_event_id = strtoull(at + 1, &end, 10);
-        return STATUS_OK;
-    }
-    if (clock_parse(at, &request->time_ns)) {
-        request->at = AT_TIME;
-        return STATUS_OK;
-    }
-    return options_usage(PROGRAM, command, "--at: '%s' is neither '#ID' nor a time of RFC 3339",
-                         at);
+    return options_usage(PROGRAM, command, "--at %s", detail.text);
 }
 
-/* Exchanges the request for the reply of the projector called `name`. */
-static enum status exchange(const struct query_options *options, const char *name,
-                            const struct control_request *request, struct frame *ret_reply,
+/* The one item of a good reply; it borrows the frame. */
+static enum status read_view(const struct frame *reply, struct slice *ret_map,
+                             struct detail *ret_detail)
+{
+    struct mp_reader reader;
+    uint32_t items;
+    enum status status = control_reply_read(frame_slice(reply), &reader, &items, ret_detail);
+    if (status == STATUS_INVALID)
+        return STATUS_NOT_FOUND; /* what was asked for is not to be had; no fault of the input */
+    if (status == STATUS_OK && (items != 1 || mp_read_raw(&reader, ret_map) != STATUS_OK))
+        return detail_set(ret_detail, STATUS_DAMAGED, "a reply that is no view");
+    return status;
+}
+
+/* The last log time that the projector knows of. */
+static enum status ask_last_time(struct socket *socket, struct slice view, uint64_t *ret_time_ns,
+                                 struct detail *ret_detail)
+{
+    struct control_request request = {.verb = CONTROL_VIEW, .view = view, .limit = 1};
+    struct frame reply;
+    struct slice map;
+    struct mp_reader time;
+    frame_init(&reply);
+    enum status status = request_exchange(socket, &request, lifecycle_fd(), &reply, ret_detail);
+    if (status == STATUS_OK)
+        status = read_view(&reply, &map, ret_detail);
+    if (status == STATUS_OK && (event_field(map, slice_of_text("time"), &time) != STATUS_OK ||
+                                mp_read_uint(&time, ret_time_ns) != STATUS_OK))
+        status = detail_set(ret_detail, STATUS_DAMAGED, "a reply that has no time");
+    frame_fini(&reply);
+    return status;
+}
+
+/* Makes it a request as of the moment. */
+static enum status set_moment(struct socket *socket, struct moment moment,
+                              struct control_request *request, struct detail *ret_detail)
+{
+    uint64_t last_time_ns = 0;
+    enum status status = STATUS_OK;
+    if (moment.kind == MOMENT_BACK)
+        status = ask_last_time(socket, request->view, &last_time_ns, ret_detail);
+    moment = moment_resolve(moment, last_time_ns);
+    request->at = moment.kind == MOMENT_ID ? AT_EVENT_ID : AT_TIME;
+    if (moment.kind == MOMENT_ID)
+        request->at_event_id = moment.value;
+    else
+        request->time_ns = moment.value;
+    return status;
+}
+
+/* Exchanges the request, as of `moment` where that is not NULL, for the reply of the projector. */
+static enum status exchange(const struct query_options *options, const struct moment *moment,
+                            struct control_request *request, struct frame *ret_reply,
                             struct detail *ret_detail)
 {
+    const char *name = options->name;
     struct endpoints endpoints;
     char endpoint[ENDPOINT_BYTES_MAX];
     struct socket *socket = NULL;
@@ -84,6 +132,8 @@ static enum status exchange(const struct query_options *options, const char *nam
                                 .high_water_mark = 1,
                                 .message_bytes_max = ANSWER_BYTES_MAX};
     status = socket_open(&to, &socket, ret_detail);
+    if (status == STATUS_OK && moment != NULL)
+        status = set_moment(socket, *moment, request, ret_detail);
     if (status == STATUS_OK)
         status = request_exchange(socket, request, lifecycle_fd(), ret_reply, ret_detail);
     if (status == STATUS_UNAVAILABLE)
@@ -92,20 +142,6 @@ static enum status exchange(const struct query_options *options, const char *nam
                        "no projector answers at %s: start one with '" PROGRAM " run --name %s'",
                        endpoint, name);
     socket_close(&socket);
-    return status;
-}
-
-/* The one item of a good reply; it borrows the frame. */
-static enum status read_view(const struct frame *reply, struct slice *ret_map,
-                             struct detail *ret_detail)
-{
-    struct mp_reader reader;
-    uint32_t items;
-    enum status status = control_reply_read(frame_slice(reply), &reader, &items, ret_detail);
-    if (status == STATUS_INVALID)
-        return STATUS_NOT_FOUND; /* what was asked for is not to be had; no fault of the input */
-    if (status == STATUS_OK && (items != 1 || mp_read_raw(&reader, ret_map) != STATUS_OK))
-        return detail_set(ret_detail, STATUS_DAMAGED, "a reply that is no view");
     return status;
 }
 
@@ -149,9 +185,11 @@ int query_main(int argc, char **argv)
     struct frame reply;
     struct slice map = {NULL, 0};
     char **operands = NULL;
+    struct moment moment;
+    bool has_moment = false;
     enum status status = take_options(argc, argv, &options, &command, &operands);
     if (status == STATUS_OK)
-        status = parse_at(&command, options.at, &request);
+        status = parse_at(&command, options.at, &has_moment, &moment);
     if (status != STATUS_OK)
         return (int)status_exit_code(status);
 
@@ -159,7 +197,7 @@ int query_main(int argc, char **argv)
     request.view = slice_of_text(operands[0]);
     status = lifecycle_start(&detail);
     if (status == STATUS_OK)
-        status = exchange(&options, options.name, &request, &reply, &detail);
+        status = exchange(&options, has_moment ? &moment : NULL, &request, &reply, &detail);
     if (status == STATUS_OK)
         status = read_view(&reply, &map, &detail);
     if (status == STATUS_OK)

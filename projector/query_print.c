@@ -26,7 +26,7 @@ static bool is_printed_as_string(struct slice member)
 {
     static const char *const names[] = {"event_id",      "rejection_id",      "time",
                                         "last_event_id", "last_rejection_id", "now",
-                                        "boottime"};
+                                        "since",         "boottime"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (slice_equal_text(member, names[i]))
             return true;
@@ -89,7 +89,7 @@ static enum status member_text(struct slice map, const char *name, struct slice 
 enum status query_print_position(struct slice map, struct buffer *text)
 {
     struct slice view, digest, note;
-    uint64_t event_id, rejection_id, time_ns, next;
+    uint64_t event_id, rejection_id, time_ns, since, next;
     char time[CLOCK_TEXT_BYTES] = "no time yet";
     if (member_text(map, "view", &view) != STATUS_OK ||
         member_text(map, "digest", &digest) != STATUS_OK ||
@@ -108,6 +108,10 @@ enum status query_print_position(struct slice map, struct buffer *text)
     buffer_append_text(text, time);
     buffer_append_text(text, ", digest ");
     buffer_append(text, digest.data, digest.size);
+    if (member_uint(map, "since", &since) == STATUS_OK) {
+        buffer_append_text(text, "; since event ");
+        append_uint(text, since);
+    }
     if (member_uint(map, "next", &next) == STATUS_OK) {
         buffer_append_text(text, "; only the first ");
         append_uint(text, next);

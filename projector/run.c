@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/logger.h"
 #include "projector/asof.h"
+#include "projector/core/since.h"
 #include "projector/follower.h"
 #include "projector/http/http.h"
 #include "projector/keeper.h"
@@ -36,6 +37,7 @@ struct run_options {
     const char *db;        /* NULL: see database_path */
     const char *http;      /* ADDR:PORT; NULL: no HTTP */
     bool rebuild;
+    uint64_t from_id; /* 0: not given */
 };
 
 /* A running projector; what is NULL was not made yet. */
@@ -76,6 +78,9 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
          "$XDG_STATE_HOME/weir)",
          OPTION_TEXT, &options->db, 0},
         {"rebuild", NULL, "make the database anew from the log", OPTION_FLAG, &options->rebuild, 0},
+        {"from-id", "N",
+         "begin with event N, where retention dropped the log's beginning; kept with the database",
+         OPTION_UINT, &options->from_id, UINT64_MAX},
         {"http", "ADDR:PORT",
          "serve views, events, metrics and the dashboard over HTTP, such as 127.0.0.1:8080; port "
          "0: "
@@ -213,9 +218,26 @@ static enum status open_database(struct projector *projector, const struct run_o
     return status;
 }
 
+/* What the views begin with, by --from-id and the database. */
+static enum status choose_since(const struct projector *projector,
+                                const struct run_options *options, struct fold_options *fold,
+                                struct detail *ret_detail)
+{
+    uint64_t kept = 0;
+    enum status status = keeper_since(projector->store, fold, &kept, ret_detail);
+    if (status == STATUS_OK)
+        status = since_choose(options->from_id, kept, &fold->since, ret_detail);
+    if (status == STATUS_OK && fold->since > 1 && options->views_dir != NULL)
+        status = detail_set(ret_detail, STATUS_CONFIG,
+                            "--views-dir: views in SQL begin with the log's first event; this "
+                            "projector begins with event %" PRIu64 ": leave it out",
+                            fold->since);
+    return status;
+}
+
 /* The views as the database has them, or empty. */
 static enum status make_views(struct projector *projector, const struct follower_log *log,
-                              struct detail *ret_detail)
+                              const struct run_options *run, struct detail *ret_detail)
 {
     struct fold_start *starts = calloc(FOLD_VIEWS_MAX, sizeof *starts);
     if (starts == NULL)
@@ -225,7 +247,9 @@ static enum status make_views(struct projector *projector, const struct follower
                                    .policy = log->policy,
                                    .starts = starts};
     hash_seed_random(&options.seed);
-    enum status status = keeper_load(projector->store, log, &options, starts, ret_detail);
+    enum status status = choose_since(projector, run, &options, ret_detail);
+    if (status == STATUS_OK)
+        status = keeper_load(projector->store, log, &options, starts, ret_detail);
     if (status == STATUS_OK)
         status = fold_new(&options, &projector->fold, ret_detail);
     if (status == STATUS_OK)
@@ -265,15 +289,21 @@ static enum status join(struct projector *projector, const struct endpoints *end
     if (status == STATUS_OK)
         status = open_database(projector, options, ret_detail);
     if (status == STATUS_OK)
-        status = make_views(projector, log, ret_detail);
+        status = make_views(projector, log, options, ret_detail);
     if (status == STATUS_OK)
         status = open_sql(projector, endpoints, log, options->views_dir, ret_detail);
     if (status != STATUS_OK)
         goto out;
     projector->log_id = log->log_id;
+    uint64_t since = fold_since(projector->fold);
+    struct fold_mark first = {.position = {0}}; /* of all; only a snapshot can stand for it */
+    if (since >= log->first_event_id)
+        first = follower_log_first(log);
     struct asof_options asof = {.endpoints = endpoints,
                                 .log_id = log->log_id,
-                                .genesis_policy = log->policy,
+                                .since = since,
+                                .first = first,
+                                .first_policy = log->first_policy,
                                 .database = store_path(projector->store),
                                 .types = projector->types,
                                 .type_count = projector->type_count};

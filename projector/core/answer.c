@@ -122,6 +122,7 @@ void answer_rows(const struct answer_view *view, struct buffer *reply)
     optional += page.end < rows_count(rows);
     optional += rows_left_out(rows) > 0;
     optional += view->note != NULL;
+    optional += view->since > 1;
     control_ok_write(reply, 1);
     codec_map(reply, 7 + optional);
     codec_text(reply, "view");
@@ -133,6 +134,8 @@ void answer_rows(const struct answer_view *view, struct buffer *reply)
     write_uint(reply, "time", view->position.time_ns);
     codec_text(reply, "digest");
     codec_text(reply, hex);
+    if (view->since > 1)
+        write_uint(reply, "since", view->since);
     write_rows(reply, rows, page);
     if (view->note != NULL) {
         codec_text(reply, "note");
@@ -147,6 +150,7 @@ static void answer_now(struct fold *fold, const struct log_id *log_id, uint32_t 
                               .log_id = log_id,
                               .rows = fold_view_rows(fold, view),
                               .position = fold_view_position(fold, view),
+                              .since = fold_since(fold),
                               .offset = asked->offset,
                               .limit = asked->limit};
     answer_rows(&now, reply);

@@ -6,6 +6,7 @@
  * `rows` is a list of maps, column → value, sorted by the first columns. A request may end with an
  * offset, or an offset and a limit, in rows. Where rows follow those of the reply, which has at
  * most ANSWER_ROWS_MAX, the map also has `next`: the number of the first of them, counted from 0.
+ * `since` is there where the view begins with another event than the log's first.
  * `left_out` is there when a view was full: how many records it could not count; `note` where there
  * is something to say. Whatever the request's bytes are, there is one reply. As of earlier moments
  * asof.h answers, for that needs more than is here.
@@ -26,6 +27,7 @@ struct answer_view {
     const struct log_id *log_id;
     struct rows *rows;
     struct fold_position position;
+    uint64_t since;   /* the event that it begins with; 0 or 1: the log's first */
     const char *note; /* a sentence for people; NULL: none */
     uint64_t offset;  /* rows to leave out at the beginning */
     uint64_t limit;   /* rows wanted; 0: as many as a reply holds */

@@ -13,6 +13,7 @@
 
 struct fold {
     struct fold_position position;
+    uint64_t since;                 /* what is before changes policies only */
     uint64_t anchors[FOLD_STREAMS]; /* hashes of the last records */
     struct policy_set *policies;    /* in force at the position */
     const struct view_type *types[FOLD_VIEWS_MAX];
@@ -88,7 +89,8 @@ static enum status reach_start(struct fold *fold, enum stream stream, uint64_t h
 {
     uint64_t id = position_id(fold, stream);
     for (uint32_t i = 0; i < fold->view_count; i++) {
-        if (mark_id(&fold->starts[i], stream) == id && fold->starts[i].anchors[stream] != hash)
+        uint64_t anchor = fold->starts[i].anchors[stream];
+        if (mark_id(&fold->starts[i], stream) == id && anchor != 0 && anchor != hash)
             return detail_set(ret_detail, STATUS_DAMAGED,
                               "the log now holds another %s record %" PRIu64
                               " than the one that view %s has seen: it lost what was published",
@@ -104,9 +106,10 @@ static enum status take_view(struct fold *fold, const struct fold_options *optio
 {
     fold->types[view] = options->types[view];
     struct fold_start *start = options->starts != NULL ? &options->starts[view] : NULL;
+    if (start != NULL)
+        fold->starts[view] = start->mark;
     if (start != NULL && start->rows != NULL) {
         fold->rows[view] = start->rows;
-        fold->starts[view] = start->mark;
         start->rows = NULL;
     } else {
         fold->rows[view] = rows_new(fold->types[view], &options->seed, ROWS_MAX);
@@ -125,6 +128,7 @@ enum status fold_new(const struct fold_options *options, struct fold **ret_fold,
     struct fold *fold = calloc(1, sizeof *fold);
     if (fold == NULL)
         return status;
+    fold->since = options->since > 1 ? options->since : 1;
     buffer_init(&fold->migrated, (size_t)VIEW_GROUP_MAX * UPCAST_DATA_BYTES_MAX);
     fold->policies = calloc(1, sizeof *fold->policies);
     if (fold->policies == NULL)
@@ -211,24 +215,32 @@ static enum status change_policy(struct fold *fold, const struct accepted_record
 
 /* --- applying --- */
 
+/* The events of the group from `since` on. */
 static void show_accepted(struct fold *fold, uint32_t count)
 {
     struct view_context context = {.policies = fold->policies};
+    const struct accepted_record *group = fold->group.accepted;
+    for (; count > 0 && group->event_id < fold->since; count--)
+        group++;
     uint64_t last = fold->position.event_id;
     for (uint32_t i = 0; i < fold->view_count && count > 0; i++)
         if (fold->types[i]->apply_accepted != NULL && last > fold->starts[i].position.event_id)
-            fold->types[i]->apply_accepted(fold->rows[i], &context, fold->group.accepted, count);
+            fold->types[i]->apply_accepted(fold->rows[i], &context, group, count);
     if (fold->guest.accepted != NULL && count > 0)
-        fold->guest.accepted(fold->guest.owner, fold->group.accepted, count);
+        fold->guest.accepted(fold->guest.owner, group, count);
 }
 
+/* The rejections of the group that are not from before event `since` − 1. */
 static void show_rejected(struct fold *fold, uint32_t count)
 {
     struct view_context context = {.policies = fold->policies};
+    const struct rejection *group = fold->group.rejected;
+    for (; count > 0 && group->after_event_id < fold->since - 1; count--)
+        group++;
     uint64_t last = fold->position.rejection_id;
     for (uint32_t i = 0; i < fold->view_count && count > 0; i++)
         if (fold->types[i]->apply_rejected != NULL && last > fold->starts[i].position.rejection_id)
-            fold->types[i]->apply_rejected(fold->rows[i], &context, fold->group.rejected, count);
+            fold->types[i]->apply_rejected(fold->rows[i], &context, group, count);
 }
 
 /* Old schema versions become new ones before a view sees them. One that cannot be migrated is shown
@@ -329,6 +341,11 @@ struct fold_mark fold_mark(const struct fold *fold)
 const char *fold_policy(const struct fold *fold)
 {
     return fold->policies->text;
+}
+
+uint64_t fold_since(const struct fold *fold)
+{
+    return fold->since;
 }
 
 struct fold_position fold_position(const struct fold *fold)

@@ -29,15 +29,15 @@ struct fold_position {
  */
 struct fold_mark {
     struct fold_position position;
-    uint64_t anchors[FOLD_STREAMS]; /* by enum stream; meaningless where the id is 0 */
+    uint64_t anchors[FOLD_STREAMS]; /* by enum stream; 0: unknown, none was applied yet */
 };
 
 /* A view that was kept. */
 struct fold_start {
-    struct rows *rows; /* the fold takes them over, also where it fails; NULL: empty, from the
-                          beginning */
-    struct fold_mark mark;
-    char *policy; /* INI, in force there; stays the caller's */
+    struct rows *rows;     /* the fold takes them over, also where it fails; NULL: empty, from the
+                              mark */
+    struct fold_mark mark; /* all zero: the log's beginning */
+    char *policy;          /* INI, in force there; stays the caller's */
 };
 
 struct fold;
@@ -66,6 +66,8 @@ struct fold_options {
     const char *policy;        /* the log's genesis policy, INI */
     struct fold_start *starts; /* type_count of them; NULL: all from the beginning */
     struct hash_seed seed;
+    uint64_t since; /* views are shown the events from this id on, and the rejections whose
+                       after_event_id is ≥ since − 1; 0 or 1: all */
 };
 
 /* CONFIG for a policy that cannot be read; NO_MEMORY. */
@@ -85,6 +87,8 @@ const struct fold_guest *fold_guest(const struct fold *fold);
 MUST_USE enum status fold_apply(struct fold *fold, enum stream stream, struct slice records,
                                 uint64_t count, uint64_t *ret_last_hash, struct detail *ret_detail);
 
+/* The event that the views begin with; 1: the log's first. */
+uint64_t fold_since(const struct fold *fold);
 struct fold_position fold_position(const struct fold *fold);
 /* The same with the hashes of the last records. */
 struct fold_mark fold_mark(const struct fold *fold);

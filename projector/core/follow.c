@@ -16,15 +16,20 @@ static void ask_from(struct follow *follow, uint64_t from)
     follow->ask_is_new = true;
 }
 
-/* A phase of replay begins with the anchor. */
+static bool has_anchor(const struct follow_side *side)
+{
+    return side->next_id > 1 && side->anchor != 0;
+}
+
+/* A phase of replay begins with the anchor, where there is one. */
 static void enter(struct follow *follow, enum follow_phase phase)
 {
     follow->phase = phase;
     follow->ask_is_new = false;
     if (phase == FOLLOW_LIVE)
         return;
-    uint64_t next_id = follow->sides[stream_of(phase)].next_id;
-    ask_from(follow, next_id > 1 ? next_id - 1 : 1);
+    const struct follow_side *side = &follow->sides[stream_of(phase)];
+    ask_from(follow, has_anchor(side) ? side->next_id - 1 : side->next_id);
 }
 
 static void replay_again(struct follow *follow)
@@ -139,7 +144,7 @@ enum status follow_message(struct follow *follow, enum stream stream,
         return STATUS_OK;
     ret_step->skip = seen;
     ret_step->count = header->count - seen;
-    ret_step->anchored = seen > 0;
+    ret_step->anchored = seen > 0 && has_anchor(&follow->sides[stream]);
     return STATUS_OK;
 }
 

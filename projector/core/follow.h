@@ -34,7 +34,8 @@ enum follow_phase { FOLLOW_REPLAY_REJECTED, FOLLOW_REPLAY_ACCEPTED, FOLLOW_LIVE 
 /* How far one stream was applied. */
 struct follow_side {
     uint64_t next_id; /* the record to apply next, ≥ 1 */
-    uint64_t anchor;  /* hash_content of record next_id − 1; meaningless where next_id is 1 */
+    uint64_t
+        anchor; /* hash_content of record next_id − 1; 0: unknown; meaningless where next_id is 1 */
 };
 
 /* A replay request. The same number means the same request, sent again. */

@@ -74,6 +74,26 @@ static struct follow live(void)
     return follow;
 }
 
+/* The log's beginning is lost: the record before the first one kept cannot be asked for. */
+static void begins_in_the_middle_without_an_anchor(void **state)
+{
+    (void)state;
+    struct follow follow;
+    struct follow_side sides[FOLLOW_STREAMS];
+    sides[STREAM_REJECTED] = (struct follow_side){.next_id = 5};
+    sides[STREAM_ACCEPTED] = (struct follow_side){.next_id = 10};
+    follow_init(&follow, &our_log, sides);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 5);
+    expect_step(expect_reply_taken(&follow, ask.number, 5, 0, 4), 0, 0, false);
+    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 10);
+    expect_step(expect_reply_taken(&follow, ask.number, 10, 2, 11), 0, 2, false);
+    follow_applied(&follow, STREAM_ACCEPTED, 2, 911);
+    assert_true(follow_is_live(&follow));
+    expect_step(expect_message_taken(&follow, STREAM_REJECTED, 4, 2), 1, 1, false);
+    follow_applied(&follow, STREAM_REJECTED, 1, 705);
+    expect_step(expect_message_taken(&follow, STREAM_REJECTED, 5, 2), 1, 1, true);
+}
+
 static void replays_the_rejections_and_then_the_events_at_the_start(void **state)
 {
     (void)state;
@@ -586,6 +606,7 @@ static void never_mixes_two_histories_of_a_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(begins_in_the_middle_without_an_anchor),
         cmocka_unit_test(replays_the_rejections_and_then_the_events_at_the_start),
         cmocka_unit_test(goes_live_on_an_empty_log),
         cmocka_unit_test(applies_a_live_message_that_joins_on),
