@@ -36,6 +36,10 @@ class DiskFull(unittest.TestCase):
                 weir.until(lambda: self.hello_code(control) == "unavailable", "the last room is taken")
                 held = control.status()["last_event_id"]
                 self.assertTrue(0 < held < LINES)
+                with self.assertRaises(weir.ControlError) as caught:
+                    control.request("policy", "set", '[policy "one"]\nkey = source\nquota = 1\nwindow = 1s\n')
+                self.assertEqual(caught.exception.code, "unavailable")
+                self.assertEqual(control.request("policy", "get")[0][0], "", "nothing has changed")
                 self.assertEqual(len(control.replay("accepted", held - 9, 10)[1]), 10, "reads go on")
                 self.assertTrue(sender.running(), "the producer is held, not refused")
                 ballast.unlink()
