@@ -124,7 +124,7 @@ bool draft_is_empty(const struct draft *draft)
 void draft_refuse_call(struct draft *draft, struct call *call, const char *why)
 {
     if (call->kind == CALL_POLICY_SET)
-        draft->paused = false; /* there is one at a time */
+        draft->pace = PACE_FULL; /* there is one at a time */
     call->status = detail_set(&call->detail, STATUS_UNAVAILABLE, "%s", why);
     queue_push(draft->service->to_control, call);
 }

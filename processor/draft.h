@@ -17,6 +17,9 @@
 
 enum { DRAFT_RETRY_MS = 2 /* between two looks for room in the log */ };
 
+/* While the policies change, events that come faster than the log is read must wait for it. */
+enum pace { PACE_FULL, PACE_SLOW, PACE_NONE };
+
 struct draft {
     struct service *service;
     struct state *state;
@@ -29,7 +32,7 @@ struct draft {
     uint64_t now_ns;          /* the newest: of what is decided now */
     int stop_fd;              /* readable: the process is to end */
     bool holding;             /* no room, and no space to make some */
-    bool paused;              /* no event is taken until a change of the policies is through */
+    enum pace pace;           /* at which submissions are taken in */
     bool offline;             /* the caller stamps, by the events' own times; a full disk is a
                                  failure, and nobody waits for an answer */
     struct buffer key;        /* scratch: a key's MessagePack */

@@ -6,7 +6,7 @@
 /* Nothing has changed: the answer is `call->status`. */
 static void give_up(struct draft *draft, struct call *call)
 {
-    draft->paused = false;
+    draft->pace = PACE_FULL;
     queue_push(draft->service->to_control, call);
 }
 
@@ -72,7 +72,7 @@ static void come_into_force(struct draft *draft, struct call *call)
     change->paused_ns = change->paused ? clock_boot_ns() - change->paused_at_ns : 0;
     draft->batch->answers[draft->batch->answer_count++] = call;
     draft_seal(draft);
-    draft->paused = false;
+    draft->pace = PACE_FULL;
 }
 
 static void begin(struct draft *draft, struct call *call)
@@ -93,8 +93,11 @@ static void go_on(struct draft *draft, struct call *call)
     uint64_t rest = state_position(draft->state).last_event_id + 1 - change->next_id;
     if (rest <= CHANGE_REST_EVENTS_MAX || change->laps >= CHANGE_LAPS_MAX) {
         draft_seal(draft);
-        draft->paused = change->paused = true;
+        draft->pace = PACE_NONE;
+        change->paused = true;
         change->paused_at_ns = clock_boot_ns();
+    } else if (change->laps >= CHANGE_LAPS_FREE) {
+        draft->pace = PACE_SLOW;
     }
     lap_ask(draft, call);
 }
