@@ -7,184 +7,10 @@
 
 #include "common/base/logger.h"
 #include "projector/sql/sql_answer.h"
-#include "projector/sql/sql_record.h"
-#include "projector/sql/sql_version.h"
+#include "projector/sql_slot.h"
 #include "projector/views/view.h"
 
-#define NEXT_SUFFIX "~next"
-
-/* A version and what is known of it in the database. */
-struct edition {
-    struct sql_version *version;   /* NULL: there is none */
-    struct sql_progress committed; /* as far as the database has it for sure */
-    uint64_t anchor;               /* record_hash of the last record that it has seen */
-    uint64_t committed_anchor;
-    bool is_unproven;              /* that record may be of a log that lost it since */
-    char format[SQL_FORMAT_BYTES]; /* of its text */
-    bool is_parked;
-    bool is_uncommitted; /* its tables are not in the database for sure */
-    bool is_changed;     /* since its record was written */
-};
-
-struct slot {
-    char name[SQL_NAME_BYTES_MAX + 1]; /* that of the file, cut */
-    struct edition live, next;
-    char offered[SQL_FORMAT_BYTES]; /* the text that the file has; "": not known yet */
-    bool has_problem;
-    struct detail problem; /* of the file as it is, or of the live version */
-};
-
-struct sql_views {
-    struct store *store;
-    struct log_id log_id;
-    uint64_t last_event_id; /* of the log when the views were opened */
-    struct sql_engine *engine;
-    struct slot *slots; /* SQL_VIEWS_MAX, sorted by name */
-    uint32_t count;
-    bool wants_commit;
-    bool has_loss;         /* the transaction was lost here */
-    bool is_stalled;       /* nothing is written until the next try */
-    struct detail stalled; /* why the database cannot be written; "": it can */
-};
-
-/* --- problems --- */
-
-static void set_problem(struct slot *slot, const struct detail *why)
-{
-    if (!slot->has_problem || strcmp(slot->problem.text, why->text) != 0)
-        log_warn("a view in SQL is parked", "view=%s why=\"%s\"", slot->name, why->text);
-    slot->has_problem = true;
-    slot->problem = *why;
-}
-
-static void clear_problem(struct slot *slot)
-{
-    if (slot->has_problem)
-        log_info("a view in SQL is no longer parked", "view=%s", slot->name);
-    slot->has_problem = false;
-}
-
-/* The database failed, which is no view's fault: what was not committed is lost. */
-static void stall(struct sql_views *views, const struct detail *why)
-{
-    if (strcmp(views->stalled.text, why->text) != 0)
-        log_error("views in SQL cannot be written; it is tried again", "why=\"%s\"", why->text);
-    views->stalled = *why;
-    views->is_stalled = true;
-    store_roll_back(views->store);
-    views->has_loss = true;
-    sql_views_lost(views);
-}
-
-/* --- editions --- */
-
-static const char *suffix_of(const struct slot *slot, const struct edition *edition)
-{
-    return edition == &slot->next ? NEXT_SUFFIX : "";
-}
-
-static void forget(struct edition *edition)
-{
-    sql_version_destroy(&edition->version);
-    *edition = (struct edition){.version = NULL};
-}
-
-static enum status drop(struct sql_views *views, const char *name, const char *suffix,
-                        struct detail *ret_detail)
-{
-    enum status status = sql_version_drop_tables(views->engine, name, suffix, ret_detail);
-    return status == STATUS_OK ? sql_record_remove(views->store, name, suffix, ret_detail) : status;
-}
-
-/* Takes an edition and its tables out; the transaction is to be committed soon. */
-static void remove_edition(struct sql_views *views, struct slot *slot, struct edition *edition)
-{
-    struct detail detail = {.text = ""};
-    if (edition->version == NULL)
-        return;
-    forget(edition);
-    enum status status = drop(views, slot->name, suffix_of(slot, edition), &detail);
-    views->wants_commit = true;
-    if (status != STATUS_OK)
-        stall(views, &detail);
-}
-
-/* Makes a new edition of a file, which it takes over. */
-static void make_edition(struct sql_views *views, struct slot *slot, struct edition *edition,
-                         struct sql_file *file)
-{
-    struct detail detail = {.text = ""};
-    enum status status = sql_version_new(views->engine, file, suffix_of(slot, edition), NULL,
-                                         &edition->version, &detail);
-    if (status == STATUS_OK) {
-        memcpy(edition->format, slot->offered, SQL_FORMAT_BYTES);
-        edition->is_uncommitted = true;
-        edition->is_changed = true;
-        views->wants_commit = true;
-    } else if (status == STATUS_CONFIG) {
-        set_problem(slot, &detail);
-    } else {
-        slot->offered[0] = '\0'; /* to be offered again */
-        stall(views, &detail);
-    }
-}
-
-/* The next version has come as far as the live one. */
-static void promote(struct sql_views *views, struct slot *slot)
-{
-    struct detail detail = {.text = ""};
-    remove_edition(views, slot, &slot->live);
-    if (slot->next.version == NULL)
-        return; /* lost together with the live one's end */
-    enum status status = sql_version_promote(slot->next.version, &detail);
-    if (status == STATUS_OK)
-        status = sql_record_remove(views->store, slot->name, NEXT_SUFFIX, &detail);
-    slot->live = slot->next;
-    slot->next = (struct edition){.version = NULL};
-    slot->live.is_uncommitted = true;
-    slot->live.is_changed = true;
-    views->wants_commit = true;
-    if (status != STATUS_OK)
-        stall(views, &detail);
-    else
-        log_info("a view in SQL was made anew", "view=%s event_id=%" PRIu64, slot->name,
-                 sql_version_progress(slot->live.version)->event_id);
-}
-
-static void promote_if_level(struct sql_views *views, struct slot *slot)
-{
-    if (slot->next.version == NULL)
-        return;
-    uint64_t next = sql_version_progress(slot->next.version)->event_id;
-    if (slot->live.version == NULL || slot->live.is_parked ||
-        next >= sql_version_progress(slot->live.version)->event_id)
-        promote(views, slot);
-}
-
 /* --- loading --- */
-
-static struct slot *slot_find(struct sql_views *views, const char *name)
-{
-    for (uint32_t i = 0; i < views->count; i++)
-        if (strcmp(views->slots[i].name, name) == 0)
-            return &views->slots[i];
-    return NULL;
-}
-
-/* NULL: there are SQL_VIEWS_MAX. Places of other slots may change. */
-static struct slot *slot_enter(struct sql_views *views, const char *name)
-{
-    struct slot *known = slot_find(views, name);
-    if (known != NULL || views->count == SQL_VIEWS_MAX)
-        return known;
-    uint32_t place = views->count++;
-    for (; place > 0 && strcmp(views->slots[place - 1].name, name) > 0; place--)
-        views->slots[place] = views->slots[place - 1];
-    struct slot *slot = &views->slots[place];
-    *slot = (struct slot){.has_problem = false};
-    snprintf(slot->name, sizeof slot->name, "%s", name);
-    return slot;
-}
 
 /* Makes the version of a record ready, where its tables are still what the record says. */
 static enum status open_version(struct sql_views *views, const struct sql_record *record,
@@ -234,7 +60,7 @@ static enum status load(void *owner, const struct sql_record *record, struct det
     enum status status = record->is_whole ? check_log(views, record, ret_detail) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
-    struct slot *slot = slot_enter(views, record->name);
+    struct sql_slot *slot = sql_slot_enter(views, record->name);
     if (slot == NULL)
         return STATUS_OK;
     if (record->is_whole)
@@ -243,19 +69,19 @@ static enum status load(void *owner, const struct sql_record *record, struct det
         status = detail_set(&why, STATUS_DAMAGED, "its record is not whole");
     if (status != STATUS_OK) {
         log_warn("a view is made anew from the log", "view=%s why=\"%s\"", record->name, why.text);
-        return drop(views, record->name, record->suffix, ret_detail);
+        return sql_slot_drop(views, record->name, record->suffix, ret_detail);
     }
     bool is_next = record->suffix[0] != '\0';
-    struct edition *edition = is_next ? &slot->next : &slot->live;
-    *edition = (struct edition){.version = version,
-                                .committed = record->progress,
-                                .anchor = record->anchor,
-                                .committed_anchor = record->anchor,
-                                .is_unproven = record->progress.event_id > 0,
-                                .is_parked = record->problem.text[0] != '\0'};
+    struct sql_edition *edition = is_next ? &slot->next : &slot->live;
+    *edition = (struct sql_edition){.version = version,
+                                    .committed = record->progress,
+                                    .anchor = record->anchor,
+                                    .committed_anchor = record->anchor,
+                                    .is_unproven = record->progress.event_id > 0,
+                                    .is_parked = record->problem.text[0] != '\0'};
     memcpy(edition->format, record->format, SQL_FORMAT_BYTES);
     if (edition->is_parked)
-        set_problem(slot, &record->problem);
+        sql_slot_set_problem(slot, &record->problem);
     return STATUS_OK;
 }
 
@@ -318,13 +144,13 @@ static enum status read_file(const char *name, struct slice text, struct sql_fil
 }
 
 /* The file has gone back to the text that is at work. */
-static bool goes_on_as_before(struct sql_views *views, struct slot *slot)
+static bool goes_on_as_before(struct sql_views *views, struct sql_slot *slot)
 {
     if (slot->live.version == NULL || strcmp(slot->live.format, slot->offered) != 0)
         return false;
-    remove_edition(views, slot, &slot->next);
+    sql_edition_remove(views, slot, &slot->next);
     if (!slot->live.is_parked)
-        clear_problem(slot);
+        sql_slot_clear_problem(slot);
     return true;
 }
 
@@ -341,7 +167,7 @@ void sql_views_offer(struct sql_views *views, const char *name, struct slice tex
     char format[SQL_FORMAT_BYTES];
     struct detail why = {.text = ""};
     struct sql_file *file = NULL;
-    struct slot *slot = slot_enter(views, name);
+    struct sql_slot *slot = sql_slot_enter(views, name);
     if (slot == NULL) {
         log_warn("too many views in SQL", "view=%s views_max=%d", name, SQL_VIEWS_MAX);
         return;
@@ -355,37 +181,37 @@ void sql_views_offer(struct sql_views *views, const char *name, struct slice tex
     if (slot->next.version != NULL && strcmp(slot->next.format, format) == 0 &&
         !slot->next.is_parked)
         return; /* it was being made when the projector stopped */
-    remove_edition(views, slot, &slot->next);
+    sql_edition_remove(views, slot, &slot->next);
     if (slot->offered[0] == '\0')
         return; /* the database failed */
     if (read_file(name, text, &file, &why) != STATUS_OK) {
-        set_problem(slot, &why);
+        sql_slot_set_problem(slot, &why);
         return;
     }
-    clear_problem(slot);
+    sql_slot_clear_problem(slot);
     if (slot->live.is_parked)
-        remove_edition(views, slot, &slot->live);
-    make_edition(views, slot, slot->live.version == NULL ? &slot->live : &slot->next, file);
+        sql_edition_remove(views, slot, &slot->live);
+    sql_edition_make(views, slot, slot->live.version == NULL ? &slot->live : &slot->next, file);
 }
 
 void sql_views_offer_unreadable(struct sql_views *views, const char *name, const char *why)
 {
     struct detail detail;
-    struct slot *slot = slot_enter(views, name);
+    struct sql_slot *slot = sql_slot_enter(views, name);
     if (slot == NULL)
         return;
     detail_write(&detail, "%s.sql: %s", name, why);
     slot->offered[0] = '\0';
-    set_problem(slot, &detail);
+    sql_slot_set_problem(slot, &detail);
 }
 
 void sql_views_withdraw(struct sql_views *views, const char *name)
 {
-    struct slot *slot = slot_find(views, name);
+    struct sql_slot *slot = sql_slot_find(views, name);
     if (slot == NULL)
         return;
-    remove_edition(views, slot, &slot->next);
-    remove_edition(views, slot, &slot->live);
+    sql_edition_remove(views, slot, &slot->next);
+    sql_edition_remove(views, slot, &slot->live);
     log_info("a view in SQL was taken out", "view=%s", name);
     uint32_t place = (uint32_t)(slot - views->slots);
     views->count--;
@@ -393,22 +219,6 @@ void sql_views_withdraw(struct sql_views *views, const char *name)
 }
 
 /* --- the log --- */
-
-static void park(struct sql_views *views, struct slot *slot, struct edition *edition,
-                 const struct detail *why)
-{
-    set_problem(slot, why);
-    edition->is_parked = true;
-    edition->is_changed = true;
-    views->wants_commit = true;
-    if (edition == &slot->next)
-        remove_edition(views, slot, edition);
-}
-
-static bool is_running(const struct edition *edition)
-{
-    return edition->version != NULL && !edition->is_parked;
-}
 
 /* What tells a record from another that was later given the same id. */
 static uint64_t record_hash(const struct accepted_record *record)
@@ -423,7 +233,7 @@ static uint64_t record_hash(const struct accepted_record *record)
 
 /* A log that lost what it had published gives its ids out again; then the view has seen events that
  * never were. */
-static bool is_proven(struct sql_views *views, struct slot *slot, struct edition *edition,
+static bool is_proven(struct sql_views *views, struct sql_slot *slot, struct sql_edition *edition,
                       const struct accepted_record *last_seen)
 {
     if (edition->anchor == record_hash(last_seen)) {
@@ -433,17 +243,17 @@ static bool is_proven(struct sql_views *views, struct slot *slot, struct edition
     log_warn("a view is made anew from the log",
              "view=%s why=\"its event %" PRIu64 " is another one in the log now\"", slot->name,
              last_seen->event_id);
-    remove_edition(views, slot, edition);
+    sql_edition_remove(views, slot, edition);
     slot->offered[0] = '\0';
     return false;
 }
 
 /* Feeds one edition with what it has not seen of the records. */
-static void feed(struct sql_views *views, struct slot *slot, struct edition *edition,
+static void feed(struct sql_views *views, struct sql_slot *slot, struct sql_edition *edition,
                  const struct accepted_record *records, uint32_t count)
 {
     struct detail detail = {.text = ""};
-    if (!is_running(edition) || views->is_stalled)
+    if (!sql_edition_is_running(edition) || views->is_stalled)
         return;
     uint64_t first = records[0].event_id;
     uint64_t seen = sql_version_progress(edition->version)->event_id;
@@ -463,9 +273,9 @@ static void feed(struct sql_views *views, struct slot *slot, struct edition *edi
         sql_views_lost(views);
     }
     if (status == STATUS_TIMED_OUT || status == STATUS_INVALID)
-        park(views, slot, edition, &detail);
+        sql_edition_park(views, slot, edition, &detail);
     else
-        stall(views, &detail);
+        sql_views_stall(views, &detail);
 }
 
 void sql_views_apply(struct sql_views *views, const struct accepted_record *records, uint32_t count)
@@ -473,13 +283,13 @@ void sql_views_apply(struct sql_views *views, const struct accepted_record *reco
     for (uint32_t i = 0; i < views->count && count > 0; i++) {
         feed(views, &views->slots[i], &views->slots[i].live, records, count);
         feed(views, &views->slots[i], &views->slots[i].next, records, count);
-        promote_if_level(views, &views->slots[i]);
+        sql_slot_promote_if_level(views, &views->slots[i]);
     }
 }
 
-static uint64_t need_of(const struct edition *edition, uint64_t event_id, uint64_t lowest)
+static uint64_t need_of(const struct sql_edition *edition, uint64_t event_id, uint64_t lowest)
 {
-    if (!is_running(edition))
+    if (!sql_edition_is_running(edition))
         return lowest;
     uint64_t seen = sql_version_progress(edition->version)->event_id;
     uint64_t next = edition->is_unproven ? seen : seen + 1;
@@ -498,15 +308,16 @@ uint64_t sql_views_behind(const struct sql_views *views, uint64_t event_id)
     return lowest;
 }
 
-static void park_at(struct sql_views *views, struct slot *slot, struct edition *edition,
+static void park_at(struct sql_views *views, struct sql_slot *slot, struct sql_edition *edition,
                     uint64_t event_id)
 {
     struct detail why;
-    if (!is_running(edition) || sql_version_progress(edition->version)->event_id >= event_id)
+    if (!sql_edition_is_running(edition) ||
+        sql_version_progress(edition->version)->event_id >= event_id)
         return;
     detail_write(&why, "%s.sql: it needs event %" PRIu64 ", which the log no longer keeps",
                  slot->name, sql_version_progress(edition->version)->event_id + 1);
-    park(views, slot, edition, &why);
+    sql_edition_park(views, slot, edition, &why);
 }
 
 void sql_views_gone(struct sql_views *views, uint64_t event_id)
@@ -534,50 +345,22 @@ bool sql_views_want_commit(const struct sql_views *views)
     return views->wants_commit;
 }
 
-static enum status write_edition(struct sql_views *views, const struct slot *slot,
-                                 const struct edition *edition, struct detail *ret_detail)
-{
-    if (edition->version == NULL || !edition->is_changed)
-        return STATUS_OK;
-    const struct sql_file *file = sql_version_file(edition->version);
-    struct sql_record record = {.log_id = views->log_id,
-                                .progress = *sql_version_progress(edition->version),
-                                .anchor = edition->anchor};
-    snprintf(record.name, sizeof record.name, "%s", slot->name);
-    snprintf(record.suffix, sizeof record.suffix, "%s", suffix_of(slot, edition));
-    memcpy(record.format, edition->format, SQL_FORMAT_BYTES);
-    if (edition->is_parked)
-        record.problem = slot->problem;
-    return sql_record_write(views->store, &record, (struct slice){file->bytes, file->size},
-                            ret_detail);
-}
-
 enum status sql_views_write(struct sql_views *views, struct detail *ret_detail)
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < views->count && status == STATUS_OK; i++) {
-        status = write_edition(views, &views->slots[i], &views->slots[i].live, ret_detail);
+        status = sql_edition_write(views, &views->slots[i], &views->slots[i].live, ret_detail);
         if (status == STATUS_OK)
-            status = write_edition(views, &views->slots[i], &views->slots[i].next, ret_detail);
+            status = sql_edition_write(views, &views->slots[i], &views->slots[i].next, ret_detail);
     }
     return status;
-}
-
-static void mark_committed(struct edition *edition)
-{
-    if (edition->version == NULL)
-        return;
-    edition->committed = *sql_version_progress(edition->version);
-    edition->committed_anchor = edition->anchor;
-    edition->is_uncommitted = false;
-    edition->is_changed = false;
 }
 
 void sql_views_committed(struct sql_views *views)
 {
     for (uint32_t i = 0; i < views->count; i++) {
-        mark_committed(&views->slots[i].live);
-        mark_committed(&views->slots[i].next);
+        sql_edition_committed(&views->slots[i].live);
+        sql_edition_committed(&views->slots[i].next);
     }
     if (views->stalled.text[0] != '\0')
         log_info("views in SQL are written again", NULL);
@@ -585,26 +368,11 @@ void sql_views_committed(struct sql_views *views)
     views->wants_commit = false;
 }
 
-/* Its tables may be gone, so it is made anew when the file is offered again. */
-static void lose(struct slot *slot, struct edition *edition)
-{
-    if (edition->version == NULL)
-        return;
-    if (edition->is_uncommitted) {
-        forget(edition);
-        slot->offered[0] = '\0';
-        return;
-    }
-    sql_version_restore(edition->version, &edition->committed);
-    edition->anchor = edition->committed_anchor;
-    edition->is_changed = edition->is_parked;
-}
-
 void sql_views_lost(struct sql_views *views)
 {
     for (uint32_t i = 0; i < views->count; i++) {
-        lose(&views->slots[i], &views->slots[i].live);
-        lose(&views->slots[i], &views->slots[i].next);
+        sql_edition_lose(&views->slots[i], &views->slots[i].live);
+        sql_edition_lose(&views->slots[i], &views->slots[i].next);
     }
 }
 
@@ -642,18 +410,18 @@ uint32_t sql_views_find(const struct sql_views *views, struct slice name)
 
 const char *sql_views_problem(const struct sql_views *views, uint32_t view)
 {
-    const struct slot *slot = &views->slots[view];
+    const struct sql_slot *slot = &views->slots[view];
     return slot->has_problem ? slot->problem.text : NULL;
 }
 
-static bool answers(const struct slot *slot)
+static bool answers(const struct sql_slot *slot)
 {
     return slot->live.version != NULL && !slot->live.is_parked;
 }
 
 struct slice sql_views_text(const struct sql_views *views, uint32_t view)
 {
-    const struct slot *slot = &views->slots[view];
+    const struct sql_slot *slot = &views->slots[view];
     if (!answers(slot))
         return (struct slice){NULL, 0};
     const struct sql_file *file = sql_version_file(slot->live.version);
@@ -663,7 +431,7 @@ struct slice sql_views_text(const struct sql_views *views, uint32_t view)
 void sql_views_answer(struct sql_views *views, uint32_t view, const struct control_request *asked,
                       const struct fold_position *position, struct buffer *reply)
 {
-    struct slot *slot = &views->slots[view];
+    struct sql_slot *slot = &views->slots[view];
     const char *problem = sql_views_problem(views, view);
     struct detail why = {.text = ""};
     if (!answers(slot)) {

@@ -10,23 +10,11 @@
 #define WEIR_PROJECTOR_HTTP_HTTP_H
 
 #include "projector/follower.h"
+#include "projector/http/view_replies.h"
 
-enum {
-    HTTP_SOCKETS = 2,        /* to wait on */
-    HTTP_VIEWS_PER_TURN = 2, /* views written out in one turn */
-    HTTP_VIEWS_WAITING_MAX = 64,
-};
+enum { HTTP_SOCKETS = 2 }; /* to wait on */
 
 struct http;
-
-/* Appends the reply to a request of the query protocol (answer.h) to an empty buffer. */
-typedef void http_ask_fn(void *owner, struct slice request, struct buffer *reply);
-
-/* The same as of an earlier moment: `tell` is called with the reply exactly once, later; not after
- * a status other than OK. */
-typedef void http_told_fn(void *owner, struct slice reply);
-typedef enum status http_ask_then_fn(void *owner, const struct control_request *request,
-                                     http_told_fn *tell, void *tell_owner);
 
 /* Borrowed; all outlive it. */
 struct http_options {

@@ -1,21 +1,22 @@
 #include "projector/http/http_request.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PARAMETERS_MAX = 16, NUMBER_DIGITS_MAX = 15 };
 
-enum parameter_kind { PARAMETER_TEXT, PARAMETER_NUMBER, PARAMETER_STREAM };
+enum parameter_kind { PARAMETER_TEXT, PARAMETER_MOMENT, PARAMETER_NUMBER, PARAMETER_STREAM };
 
 static const struct parameter {
     const char *name;
     enum parameter_kind kind;
     size_t place; /* in struct http_request */
 } parameters[] = {
-    {"at", PARAMETER_TEXT, offsetof(struct http_request, at)},
-    {"from", PARAMETER_TEXT, offsetof(struct http_request, from)},
-    {"to", PARAMETER_TEXT, offsetof(struct http_request, to)},
+    {"at", PARAMETER_MOMENT, offsetof(struct http_request, at)},
+    {"from", PARAMETER_MOMENT, offsetof(struct http_request, from)},
+    {"to", PARAMETER_MOMENT, offsetof(struct http_request, to)},
     {"type", PARAMETER_TEXT, offsetof(struct http_request, type)},
     {"subject", PARAMETER_TEXT, offsetof(struct http_request, subject)},
     {"source", PARAMETER_TEXT, offsetof(struct http_request, source)},
@@ -132,12 +133,29 @@ static unsigned set_number(const char *text, const char *name, uint64_t *ret_val
     return 200;
 }
 
+static unsigned set_moment(const char *text, const char *name, struct http_moment *ret_moment,
+                           struct detail *ret_detail)
+{
+    char id[HTTP_VALUE_BYTES_MAX + 2];
+    struct detail why = {.text = ""};
+    bool is_bare = text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+    snprintf(id, sizeof id, "%s%s", is_bare ? "#" : "", text);
+    if (moment_parse(id, &ret_moment->moment, &why) != STATUS_OK) {
+        detail_write(ret_detail, "%s: %s", name, why.text);
+        return 400;
+    }
+    ret_moment->is_given = true;
+    return 200;
+}
+
 static unsigned set(const struct parameter *parameter, const char *text,
                     struct http_request *request, struct detail *ret_detail)
 {
     void *place = (char *)request + parameter->place;
     if (parameter->kind == PARAMETER_NUMBER)
         return set_number(text, parameter->name, place, ret_detail);
+    if (parameter->kind == PARAMETER_MOMENT)
+        return set_moment(text, parameter->name, place, ret_detail);
     if (parameter->kind == PARAMETER_TEXT) {
         memcpy(place, text, strlen(text) + 1);
         return text[0] != '\0' ? 200 : refuse(ret_detail, 400, "a parameter without a value");

@@ -7,6 +7,7 @@
 #ifndef WEIR_PROJECTOR_HTTP_HTTP_REQUEST_H
 #define WEIR_PROJECTOR_HTTP_HTTP_REQUEST_H
 
+#include "common/app/moment.h"
 #include "common/wire/control.h"
 
 enum {
@@ -29,13 +30,18 @@ enum http_route {
     HTTP_READYZ,
 };
 
+/* As people name it on the command line (moment.h), or an id without its #, which a target would
+ * have to escape. */
+struct http_moment {
+    bool is_given;
+    struct moment moment;
+};
+
 /* Texts are empty where the parameter was not given. */
 struct http_request {
     enum http_route route;
     char name[HTTP_VALUE_BYTES_MAX + 1];
-    char at[HTTP_VALUE_BYTES_MAX + 1];
-    char from[HTTP_VALUE_BYTES_MAX + 1];
-    char to[HTTP_VALUE_BYTES_MAX + 1];
+    struct http_moment at, from, to;
     char type[HTTP_VALUE_BYTES_MAX + 1]; /* a glob */
     char subject[HTTP_VALUE_BYTES_MAX + 1];
     char source[HTTP_VALUE_BYTES_MAX + 1];

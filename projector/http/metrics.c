@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/event/reason.h"
+#include "projector/http/member.h"
 
 enum { LINE_BYTES_MAX = 512 };
 
@@ -106,13 +107,6 @@ static const struct counter {
     {"sources", "weir_processor_sources", "gauge", "Sources known."},
     {"holding", "weir_processor_holding", "gauge", "1: takes nothing in for lack of space."},
 };
-
-static bool member_uint(struct slice map, const char *name, uint64_t *ret_value)
-{
-    struct mp_reader reader;
-    return event_field(map, slice_of_text(name), &reader) == STATUS_OK &&
-           mp_read_uint(&reader, ret_value) == STATUS_OK;
-}
 
 static void write_refused(struct slice processor, struct buffer *text)
 {

@@ -26,7 +26,7 @@ struct reading {
     struct event_page page;
     struct buffer text; /* JSON that was not handed on yet */
     /* a page's */
-    struct reading_place from, to;
+    struct moment from, to;
     enum stage stage;
     uint32_t rounds;
     /* a stream's */
@@ -160,11 +160,11 @@ static void finish_page(struct reading *reading, bool more)
 /* On to the next stage that there is something to do in. */
 static void go_on(struct reading *reading, uint64_t now_ns)
 {
-    if (reading->stage == STAGE_SEEK_FROM && !reading->from.is_time) {
+    if (reading->stage == STAGE_SEEK_FROM && reading->from.kind == MOMENT_ID) {
         reading->page.next_id = reading->from.value > 0 ? reading->from.value : 1;
         reading->stage = STAGE_SEEK_TO;
     }
-    if (reading->stage == STAGE_SEEK_TO && !reading->to.is_time) {
+    if (reading->stage == STAGE_SEEK_TO && reading->to.kind == MOMENT_ID) {
         uint64_t last = reading->to.value;
         reading->page.filter.end_id = last < UINT64_MAX ? last + 1 : UINT64_MAX;
         reading->stage = STAGE_READ;
@@ -234,8 +234,8 @@ static void page_reply(void *owner, enum status status, struct slice reply, stru
 }
 
 void readings_page(struct readings *readings, struct http_exchange *exchange,
-                   const struct http_request *request, struct reading_place from,
-                   struct reading_place to, uint64_t now_ns)
+                   const struct http_request *request, struct moment from, struct moment to,
+                   uint64_t now_ns)
 {
     char head[HEAD_BYTES_MAX];
     struct reading *reading = start(readings, exchange, false);

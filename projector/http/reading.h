@@ -35,16 +35,10 @@ struct reading_position {
     bool live;
 };
 
-/* A place in the log: an id, or a time to be sought. */
-struct reading_place {
-    bool is_time;
-    uint64_t value;
-};
-
-/* Answers the exchange later; `to` is inclusive. */
+/* Answers the exchange later. `from` and `to`, which is inclusive: ids of the stream, or times. */
 void readings_page(struct readings *readings, struct http_exchange *exchange,
-                   const struct http_request *request, struct reading_place from,
-                   struct reading_place to, uint64_t now_ns);
+                   const struct http_request *request, struct moment from, struct moment to,
+                   uint64_t now_ns);
 /* Makes a stream of the exchange, from `from` on. */
 void readings_stream(struct readings *readings, struct http_exchange *exchange, enum stream stream,
                      uint64_t from);

@@ -38,11 +38,40 @@ static void reads_paths_and_parameters(void **state)
     struct http_request request = expect_read("/views/a%20b?at=%231&offset=7&limit=3");
     assert_int_equal(request.route, HTTP_VIEW);
     assert_string_equal(request.name, "a b");
-    assert_string_equal(request.at, "#1");
+    assert_true(request.at.is_given);
+    assert_int_equal(request.at.moment.kind, MOMENT_ID);
+    assert_int_equal(request.at.moment.value, 1);
     assert_int_equal(request.offset, 7);
     assert_int_equal(request.limit, 3);
-    assert_string_equal(expect_read("/events?from=1970-01-01T01:00:00+01:00").from,
-                        "1970-01-01T01:00:00+01:00");
+}
+
+static void reads_moments_as_the_command_line_does_and_bare_ids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        struct moment moment;
+    } cases[] = {
+        {"1234", {MOMENT_ID, 1234}},
+        {"0", {MOMENT_ID, 0}},
+        {"%2318446744073709551615", {MOMENT_ID, UINT64_MAX}},
+        {"18446744073709551615", {MOMENT_ID, UINT64_MAX}},
+        {"1970-01-01T01:00:05.5+01:00", {MOMENT_TIME, 5500000000}},
+        {"-5m", {MOMENT_BACK, 300000000000}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char target[128];
+        snprintf(target, sizeof target, "/events?to=%s", cases[i].text);
+        struct http_request request = expect_read(target);
+        assert_false(request.from.is_given);
+        assert_true(request.to.is_given);
+        assert_int_equal(request.to.moment.kind, cases[i].moment.kind);
+        assert_int_equal(request.to.moment.value, cases[i].moment.value);
+    }
+    expect_refused("/events?from=18446744073709551616", 400);
+    expect_refused("/events?from=soon", 400);
+    expect_refused("/events?to=-5", 400);
+    expect_refused("/views/a?at=%23", 400);
 }
 
 static void refuses_what_is_none(void **state)
@@ -103,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_paths_and_parameters),
+        cmocka_unit_test(reads_moments_as_the_command_line_does_and_bare_ids),
         cmocka_unit_test(refuses_what_is_none),
         cmocka_unit_test(refuses_what_is_too_long),
         cmocka_unit_test(survives_random_targets),

@@ -1,0 +1,17 @@
+#include "projector/http/member.h"
+
+#include "common/event/event.h"
+
+bool member_uint(struct slice map, const char *name, uint64_t *ret_value)
+{
+    struct mp_reader reader;
+    return event_field(map, slice_of_text(name), &reader) == STATUS_OK &&
+           mp_read_uint(&reader, ret_value) == STATUS_OK;
+}
+
+bool member_raw(struct slice map, const char *name, struct slice *ret_raw)
+{
+    struct mp_reader reader;
+    return event_field(map, slice_of_text(name), &reader) == STATUS_OK &&
+           mp_read_raw(&reader, ret_raw) == STATUS_OK;
+}
