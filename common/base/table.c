@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/prefetch.h"
+
 enum { BUCKETS_MIN = 16 };
 #define SLOTS_MAX_LARGEST (1u << 30) /* so that 2^31 buckets are enough */
 
@@ -41,8 +43,8 @@ uint32_t table_find(const struct table *table, uint64_t hash, struct slice key,
 
 void table_prefetch(const struct table *table, uint64_t hash)
 {
-    if (table->bucket_count > 0) /* C has no word for it; gcc and clang share this one */
-        __builtin_prefetch(&table->buckets[tag_of(hash) & (table->bucket_count - 1)]);
+    if (table->bucket_count > 0)
+        prefetch(&table->buckets[tag_of(hash) & (table->bucket_count - 1)]);
 }
 
 uint32_t table_guess(const struct table *table, uint64_t hash)

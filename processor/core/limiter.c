@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/prefetch.h"
+
 enum {
     SLOT_KEY_BYTES = 39, /* longer keys are on the heap; a UUID as text is 36 */
     SLOT_FREE = UINT8_MAX,
@@ -433,7 +435,7 @@ void limiter_prefetch_slot(const struct limiter *limiter, struct candidate_charg
     struct slice key = {0};
     charge->slot_hint = table_find(&limiter->table, charge->hash, key, any_key, limiter);
     if (charge->slot_hint != TABLE_NONE)
-        __builtin_prefetch(slot_at(limiter, charge->slot_hint));
+        prefetch(slot_at(limiter, charge->slot_hint));
 }
 
 void limiter_prefetch_window(const struct limiter *limiter, const struct candidate_charge *charge)

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "common/base/prefetch.h"
+
 enum chunk_kind { CHUNK_UNITS, CHUNK_WEIGHTED, CHUNK_EXPRESS };
 enum {
     CHUNK_UNITS_MAX = 12,
@@ -312,5 +314,5 @@ uint64_t window_newest_ns(const struct window *window, const struct pool *pool)
 void window_prefetch(const struct window *window, const struct pool *pool)
 {
     if (window->tail != POOL_NONE)
-        __builtin_prefetch(chunk_at(pool, window->tail));
+        prefetch(chunk_at(pool, window->tail));
 }

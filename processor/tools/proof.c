@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/hash.h"
+#include "common/base/prefetch.h"
 #include "common/base/rng.h"
 
 enum {
@@ -314,8 +315,7 @@ void proof_prepare(struct proof *proof, uint32_t index, struct slice source,
     struct prepared *prepared = &proof->group[index];
     spendings_find(proof, source, event, false, prepared);
     for (uint32_t i = 0; i < prepared->count; i++)
-        __builtin_prefetch(
-            &proof->windows[prepared->spendings[i].id.low & (proof->place_count - 1)]);
+        prefetch(&proof->windows[prepared->spendings[i].id.low & (proof->place_count - 1)]);
 }
 
 void proof_prefetch(const struct proof *proof, uint32_t index)
@@ -325,8 +325,8 @@ void proof_prefetch(const struct proof *proof, uint32_t index)
         const struct window *window = window_find(proof, prepared->spendings[i].id);
         if (window->entries == NULL)
             continue;
-        __builtin_prefetch(&window->entries[window->first]);
-        __builtin_prefetch(&window->entries[window->count]);
+        prefetch(&window->entries[window->first]);
+        prefetch(&window->entries[window->count]);
     }
 }
 

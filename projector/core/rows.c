@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/prefetch.h"
 #include "common/base/table.h"
 #include "common/event/codec.h"
 #include "common/event/mp.h"
@@ -142,8 +143,8 @@ void rows_prefetch_row(const struct rows *rows, uint64_t hash)
     if (place == TABLE_NONE)
         return;
     const uint8_t *row = rows->rows + place * rows->row_bytes;
-    __builtin_prefetch(row);
-    __builtin_prefetch(row + rows->row_bytes - 1);
+    prefetch(row);
+    prefetch(row + rows->row_bytes - 1);
 }
 
 /* Room for one more row, its mark and its part of the digest. */
