@@ -13,20 +13,8 @@
 #include <stdint.h>
 
 #include "common/policy/policy.h"
-#include "common/wire/control.h"
+#include "common/wire/envelope.h"
 #include "processor/core/window_fill.h"
-
-enum {
-    ENVELOPE_FRAMES_MAX = CONTROL_ECHO_FRAMES_MAX + 1,
-    ENVELOPE_FRAME_BYTES_MAX = 255,
-};
-
-/* Whom to answer: the frames before a request, the peer's identity first. */
-struct envelope {
-    uint32_t count;
-    uint8_t sizes[ENVELOPE_FRAMES_MAX];
-    uint8_t frames[ENVELOPE_FRAMES_MAX][ENVELOPE_FRAME_BYTES_MAX];
-};
 
 /* What a hello asks and is told. */
 struct hello {
@@ -54,9 +42,9 @@ enum call_kind { CALL_HELLO, CALL_POLICY_SET };
 
 struct call {
     enum call_kind kind;
-    struct envelope envelope;
-    enum status status;   /* the answer */
-    struct detail detail; /* where status is not OK */
+    struct envelope envelope; /* whom to answer */
+    enum status status;       /* the answer */
+    struct detail detail;     /* where status is not OK */
     union {
         struct hello hello;
         struct change change;

@@ -78,14 +78,9 @@ static void reply_send(struct control *control, const struct envelope *envelope,
         control_error_write(&control->reply, CONTROL_CODE_UNAVAILABLE, "the reply has no room");
         with_body = false;
     }
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < envelope->count && status == STATUS_OK; i++)
-        status = socket_send(control->socket,
-                             (struct slice){envelope->frames[i], envelope->sizes[i]}, true);
-    if (status == STATUS_OK)
-        status = socket_send(control->socket, buffer_slice(&control->reply), with_body);
-    if (status == STATUS_OK && with_body)
-        status = socket_send(control->socket, buffer_slice(&control->body), false);
+    const struct slice body = buffer_slice(&control->body);
+    enum status status = envelope_send(control->socket, envelope, buffer_slice(&control->reply),
+                                       with_body ? &body : NULL);
     if (status != STATUS_OK)
         counter_add(&control->service->counters.publish_failures, 1);
 }
@@ -359,38 +354,16 @@ static void answer(struct control *control, const struct envelope *envelope, str
 
 /* ---- requests ---- */
 
-/* Keeps a frame for the way back: the peer's identity, then up to CONTROL_ECHO_FRAMES_MAX of its
- * own. */
-static bool envelope_keep(struct envelope *envelope, struct slice frame)
-{
-    size_t bytes_max = envelope->count == 0 ? ENVELOPE_FRAME_BYTES_MAX : CONTROL_ECHO_BYTES_MAX;
-    if (envelope->count == ENVELOPE_FRAMES_MAX || frame.size > bytes_max)
-        return false;
-    if (frame.size > 0)
-        memcpy(envelope->frames[envelope->count], frame.data, frame.size);
-    envelope->sizes[envelope->count++] = (uint8_t)frame.size;
-    return true;
-}
-
-/* Takes one request; false when none is waiting. The frame before the last are the envelope. */
+/* Takes one request; false when none is waiting. */
 static bool request_take(struct control *control)
 {
-    struct envelope envelope = {0};
-    if (socket_receive(control->socket, &control->frame) != STATUS_OK)
-        return false;
-    while (frame_more(&control->frame)) {
-        if (!envelope_keep(&envelope, frame_slice(&control->frame))) {
-            socket_discard_rest(control->socket, &control->frame);
-            reply_refusal(control, &envelope, CONTROL_CODE_BAD_REQUEST,
-                          "at most 4 frames of at most 64 bytes before the request");
-            return true;
-        }
-        if (socket_receive(control->socket, &control->frame) != STATUS_OK)
-            return true;
-    }
-    if (envelope.count > 0)
+    struct envelope envelope;
+    enum status status = envelope_receive(control->socket, &envelope, &control->frame);
+    if (status == STATUS_OK)
         answer(control, &envelope, frame_slice(&control->frame));
-    return true;
+    else if (status == STATUS_TOO_LARGE)
+        reply_refusal(control, &envelope, CONTROL_CODE_BAD_REQUEST, envelope_limits_text);
+    return status == STATUS_OK || status == STATUS_TOO_LARGE;
 }
 
 static void calls_answer(struct control *control)

@@ -5,8 +5,8 @@
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
 #include "common/base/logger.h"
-#include "common/event/codec.h"
 #include "common/event/event.h"
+#include "common/wire/request.h"
 #include "common/wire/socket.h"
 #include "common/wire/submission.h"
 
@@ -18,7 +18,6 @@ enum {
     ATTEMPTS_TO_SAY = 2,
     STOPPING_WAIT_MS_MAX = 100, /* so that a second signal is noticed */
     REPLY_BYTES_MAX = 4 * 1024 * 1024,
-    REQUEST_BYTES_MAX = 1024,
 };
 
 struct link {
@@ -27,7 +26,7 @@ struct link {
     struct socket *control;
     struct socket *events;
     struct frame topic, header, body; /* of the message that the caller holds */
-    struct frame reply, reply_body;   /* of the reply that the caller holds */
+    struct reply reply;               /* that the caller holds */
     uint64_t request_number;
     bool answered;      /* the processor has answered once */
     bool waits_limited; /* even then, a request is not repeated for ever */
@@ -68,8 +67,7 @@ enum status link_open(const struct endpoints *endpoints, struct link **ret_link,
     frame_init(&link->topic);
     frame_init(&link->header);
     frame_init(&link->body);
-    frame_init(&link->reply);
-    frame_init(&link->reply_body);
+    reply_init(&link->reply);
     enum status status = open_socket(link, SOCKET_SUB, ret_detail);
     if (status == STATUS_OK)
         status = open_socket(link, SOCKET_DEALER, ret_detail);
@@ -90,8 +88,7 @@ void link_close(struct link **link)
     frame_fini(&l->topic);
     frame_fini(&l->header);
     frame_fini(&l->body);
-    frame_fini(&l->reply);
-    frame_fini(&l->reply_body);
+    reply_fini(&l->reply);
     socket_close(&l->ingest);
     socket_close(&l->control);
     socket_close(&l->events);
@@ -104,79 +101,7 @@ void link_limit_waits(struct link *link)
     link->waits_limited = true;
 }
 
-/* Requests. Each has a number in a frame of its own, which comes back with the reply. */
-
-static enum status send_request(struct link *link, struct slice request)
-{
-    uint8_t number[8];
-    link->request_number++;
-    codec_put_be(number, link->request_number, sizeof number);
-    enum status status = socket_send(link->control, (struct slice){number, sizeof number}, true);
-    if (status == STATUS_OK)
-        status = socket_send(link->control, request, false);
-    /* A full queue only means that the processor is away: the request is repeated. */
-    return status == STATUS_FULL ? STATUS_OK : status;
-}
-
-/* Receives one more frame of the message that `before` began, or empties `frame`. */
-static enum status receive_rest(struct socket *socket, const struct frame *before,
-                                struct frame *frame)
-{
-    if (frame_more(before))
-        return socket_receive(socket, frame);
-    frame_fini(frame);
-    return STATUS_OK;
-}
-
-/* Reads replies that are there until the one to the newest request; END: not there yet. */
-static enum status receive_reply(struct link *link, struct link_reply *ret_reply)
-{
-    uint8_t number[8];
-    codec_put_be(number, link->request_number, sizeof number);
-    for (;;) {
-        enum status status = socket_receive(link->control, &link->reply);
-        if (status != STATUS_OK)
-            return status;
-        bool ours = slice_equal(frame_slice(&link->reply), (struct slice){number, sizeof number});
-        if (!ours || !frame_more(&link->reply)) {
-            socket_discard_rest(link->control, &link->reply);
-            continue;
-        }
-        status = socket_receive(link->control, &link->reply);
-        if (status == STATUS_OK)
-            status = receive_rest(link->control, &link->reply, &link->reply_body);
-        if (status != STATUS_OK)
-            return status;
-        *ret_reply = (struct link_reply){frame_slice(&link->reply), frame_slice(&link->reply_body)};
-        if (!frame_more(&link->reply_body))
-            return STATUS_OK;
-        socket_discard_rest(link->control, &link->reply_body);
-    }
-}
-
-/* Waits for the reply to the newest request. TIMED_OUT, INTERRUPTED, IO. */
-static enum status await_reply(struct link *link, struct link_reply *ret_reply)
-{
-    uint64_t deadline_ns = clock_boot_ns() + REQUEST_REPEAT_MS * NS_PER_MS;
-    for (;;) {
-        enum status status = receive_reply(link, ret_reply);
-        if (status != STATUS_END)
-            return status;
-        uint64_t now_ns = clock_boot_ns();
-        if (now_ns >= deadline_ns)
-            return STATUS_TIMED_OUT;
-        struct socket_wait items[] = {
-            {.socket = link->control, .fd = -1},
-            {.socket = NULL, .fd = lifecycle_fd()},
-        };
-        int timeout_ms = (int)((deadline_ns - now_ns) / NS_PER_MS) + 1;
-        status = socket_wait(items, 2, timeout_ms);
-        if (lifecycle_stopping())
-            return STATUS_INTERRUPTED;
-        if (status == STATUS_IO)
-            return status;
-    }
-}
+/* Requests. */
 
 static enum status nobody_answers(const struct link *link, struct detail *ret_detail)
 {
@@ -185,20 +110,32 @@ static enum status nobody_answers(const struct link *link, struct detail *ret_de
                       link->endpoints.control);
 }
 
+/* One attempt. TIMED_OUT, INTERRUPTED, IO. */
+static enum status exchange(struct link *link, const struct control_request *request)
+{
+    uint64_t number = ++link->request_number;
+    enum status status = request_send(link->control, number, request);
+    /* A full queue only means that the processor is away: the request is repeated. */
+    if (status == STATUS_OK || status == STATUS_FULL)
+        status = reply_await(link->control, number, clock_boot_ns() + REQUEST_REPEAT_MS * NS_PER_MS,
+                             lifecycle_fd(), &link->reply);
+    return status;
+}
+
 /* Repeats the request until it is answered, or, before the first answer ever, for a limited time.
- * The caller reads the reply. */
-static enum status ask(struct link *link, struct slice request, struct link_reply *ret_reply,
-                       struct detail *ret_detail)
+ */
+enum status link_ask(struct link *link, const struct control_request *request,
+                     struct link_reply *ret_reply, struct detail *ret_detail)
 {
     uint64_t limit_ns = clock_boot_ns() + LINK_HELLO_NS_MAX;
     for (unsigned attempt = 0;; attempt++) {
         if (attempt == ATTEMPTS_TO_SAY)
             log_info("waiting for the processor", "control=%s", link->endpoints.control);
-        enum status status = send_request(link, request);
-        if (status == STATUS_OK)
-            status = await_reply(link, ret_reply);
+        enum status status = exchange(link, request);
         if (status == STATUS_OK) {
             link->answered = true;
+            *ret_reply = (struct link_reply){frame_slice(&link->reply.frame),
+                                             frame_slice(&link->reply.body)};
             return STATUS_OK;
         }
         if (status == STATUS_INTERRUPTED)
@@ -228,15 +165,11 @@ enum status link_hello(struct link *link, struct slice source, struct hello_repl
         return detail_set(ret_detail, status, "cannot subscribe to the acks of '%.*s'",
                           (int)source.size, (const char *)source.data);
 
-    struct buffer request;
-    buffer_init(&request, REQUEST_BYTES_MAX);
-    control_request_write(&request,
-                          &(struct control_request){.verb = CONTROL_HELLO, .source = source});
-    status = request.status;
+    struct control_request request = {.verb = CONTROL_HELLO, .source = source};
     uint64_t limit_ns = clock_boot_ns() + LINK_HELLO_NS_MAX;
     while (status == STATUS_OK) {
         struct link_reply reply;
-        status = ask(link, buffer_slice(&request), &reply, ret_detail);
+        status = link_ask(link, &request, &reply, ret_detail);
         if (status != STATUS_OK)
             break;
         status = hello_reply_read(reply.reply, ret_reply, ret_detail);
@@ -246,7 +179,6 @@ enum status link_hello(struct link *link, struct slice source, struct hello_repl
         if (stopped_after_pause())
             status = detail_set(ret_detail, STATUS_INTERRUPTED, "stopped while waiting for room");
     }
-    buffer_fini(&request);
     return status;
 }
 
@@ -286,19 +218,6 @@ static enum status read_status(struct slice reply, struct processor_status *ret_
     return STATUS_OK;
 }
 
-enum status link_ask(struct link *link, const struct control_request *request,
-                     struct link_reply *ret_reply, struct detail *ret_detail)
-{
-    struct buffer frame;
-    buffer_init(&frame, REQUEST_BYTES_MAX);
-    control_request_write(&frame, request);
-    enum status status = frame.status;
-    if (status == STATUS_OK)
-        status = ask(link, buffer_slice(&frame), ret_reply, ret_detail);
-    buffer_fini(&frame);
-    return status;
-}
-
 enum status link_status(struct link *link, struct processor_status *ret_status,
                         struct detail *ret_detail)
 {
@@ -325,6 +244,16 @@ enum status link_push_more(struct link *link, struct slice frame)
 enum status link_subscribe(struct link *link, const char *topic)
 {
     return socket_subscribe(link->events, slice_of_text(topic));
+}
+
+/* Receives one more frame of the message that `before` began, or empties `frame`. */
+static enum status receive_rest(struct socket *socket, const struct frame *before,
+                                struct frame *frame)
+{
+    if (frame_more(before))
+        return socket_receive(socket, frame);
+    frame_fini(frame);
+    return STATUS_OK;
 }
 
 enum status link_receive(struct link *link, struct link_message *ret_message)

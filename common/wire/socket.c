@@ -214,6 +214,11 @@ void frame_fini(struct frame *frame)
     frame_init(frame);
 }
 
+void frame_move(struct frame *to, struct frame *from)
+{
+    zmq_msg_move(message_of(to), message_of(from)); /* fails for no frame */
+}
+
 struct slice frame_slice(const struct frame *frame)
 {
     zmq_msg_t *message = message_to_look_at(frame);

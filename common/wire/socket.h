@@ -57,6 +57,8 @@ struct frame {
 };
 void frame_init(struct frame *frame);
 void frame_fini(struct frame *frame);
+/* `from` is empty afterwards; what `to` held is gone. */
+void frame_move(struct frame *to, struct frame *from);
 struct slice frame_slice(const struct frame *frame);
 /* Are there more frames of the same message behind it? */
 bool frame_more(const struct frame *frame);

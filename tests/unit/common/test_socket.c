@@ -16,70 +16,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/common/golden.h"
-
-enum { WAIT_MS = 10000, MESSAGE_BYTES_MAX = 64 * 1024 };
-
-struct fixture {
-    char root[64];
-    char endpoint[128];
-};
-
-static int set_up(void **test_state)
-{
-    static struct fixture fixture;
-    strcpy(fixture.root, "/tmp/weir-test-XXXXXX");
-    if (mkdtemp(fixture.root) == NULL)
-        return 1;
-    snprintf(fixture.endpoint, sizeof fixture.endpoint, "ipc://%s/s", fixture.root);
-    *test_state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **test_state)
-{
-    struct fixture *f = *test_state;
-    unlink(f->endpoint + strlen("ipc://"));
-    return rmdir(f->root);
-}
-
-static struct socket *open_socket(enum socket_kind kind, bool bind, const char *endpoint)
-{
-    struct socket_options options = {.kind = kind,
-                                     .bind = bind,
-                                     .endpoint = endpoint,
-                                     .high_water_mark = 64,
-                                     .message_bytes_max = MESSAGE_BYTES_MAX,
-                                     .linger_ms = 0};
-    struct socket *socket = NULL;
-    struct detail detail = {""};
-    if (socket_open(&options, &socket, &detail) != STATUS_OK)
-        fail_msg("%s", detail.text);
-    return socket;
-}
-
-static bool wait_for(struct socket *socket, bool want_write)
-{
-    struct socket_wait item = {.socket = socket, .want_write = want_write};
-    return socket_wait(&item, 1, WAIT_MS) == STATUS_OK && item.ready;
-}
-
-static void send_when_possible(struct socket *socket, const char *text, bool more)
-{
-    enum status status = socket_send(socket, slice_of_text(text), more);
-    while (status == STATUS_FULL) {
-        assert_true(wait_for(socket, true));
-        status = socket_send(socket, slice_of_text(text), more);
-    }
-    assert_int_equal(status, STATUS_OK);
-}
-
-static void assert_receives(struct socket *socket, struct frame *frame, const char *text, bool more)
-{
-    assert_true(wait_for(socket, false));
-    assert_int_equal(socket_receive(socket, frame), STATUS_OK);
-    assert_text(frame_slice(frame), text);
-    assert_int_equal(frame_more(frame), more);
-}
+#include "tests/unit/common/sockets.h"
 
 static void leaves_signals_and_limits_as_weir_wants_them(void **test_state)
 {
@@ -96,7 +33,7 @@ static void leaves_signals_and_limits_as_weir_wants_them(void **test_state)
 
 static void carries_frames_from_push_to_pull(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     struct frame frame;
@@ -117,7 +54,7 @@ static void carries_frames_from_push_to_pull(void **test_state)
 
 static void queues_nothing_for_a_pull_that_is_not_there(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     assert_int_equal(socket_send(push, slice_of_text("lost?"), false), STATUS_FULL);
     socket_close(&push);
@@ -125,7 +62,7 @@ static void queues_nothing_for_a_pull_that_is_not_there(void **test_state)
 
 static void throws_away_the_rest_of_a_message(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     struct frame frame;
@@ -147,12 +84,12 @@ static void throws_away_the_rest_of_a_message(void **test_state)
 
 static void publishes_to_those_who_subscribed(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pub = open_socket(SOCKET_PUB, true, f->endpoint);
     struct socket_options options = {.kind = SOCKET_SUB,
                                      .endpoint = f->endpoint,
                                      .high_water_mark = 64,
-                                     .message_bytes_max = MESSAGE_BYTES_MAX,
+                                     .message_bytes_max = SOCKETS_MESSAGE_BYTES_MAX,
                                      .subscriptions = {"wanted", "ready"}};
     struct socket *sub = NULL;
     struct detail detail;
@@ -181,7 +118,7 @@ static void publishes_to_those_who_subscribed(void **test_state)
 
 static void refuses_a_prefix_that_libzmq_would_spoil(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *sub = open_socket(SOCKET_SUB, false, f->endpoint);
     uint8_t prefix[SOCKET_PREFIX_BYTES_MAX + 1] = {0};
     assert_int_equal(socket_subscribe(sub, (struct slice){prefix, SOCKET_PREFIX_BYTES_MAX}),
@@ -192,7 +129,7 @@ static void refuses_a_prefix_that_libzmq_would_spoil(void **test_state)
 
 static void routes_a_reply_to_the_dealer_who_asked(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *router = open_socket(SOCKET_ROUTER, true, f->endpoint);
     struct socket *dealer = open_socket(SOCKET_DEALER, false, f->endpoint);
     struct frame identity, frame;
@@ -224,7 +161,7 @@ static void count_release(void *bytes, void *hint)
 
 static void gives_borrowed_bytes_back_when_they_are_sent(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     static uint8_t bytes[32 * 1024];
@@ -249,7 +186,7 @@ static void gives_borrowed_bytes_back_when_they_are_sent(void **test_state)
 
 static void gives_borrowed_bytes_back_at_once_when_nobody_subscribes(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pub = open_socket(SOCKET_PUB, true, f->endpoint);
     atomic_int released = 0;
     assert_int_equal(
@@ -261,7 +198,7 @@ static void gives_borrowed_bytes_back_at_once_when_nobody_subscribes(void **test
 
 static void leaves_borrowed_bytes_with_the_caller_when_the_queue_is_full(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     atomic_int released = 0;
     assert_int_equal(
@@ -274,10 +211,10 @@ static void leaves_borrowed_bytes_with_the_caller_when_the_queue_is_full(void **
 
 static void says_full_when_the_peer_does_not_read(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
-    static uint8_t bytes[MESSAGE_BYTES_MAX];
+    static uint8_t bytes[SOCKETS_MESSAGE_BYTES_MAX];
     struct slice slice = {bytes, sizeof bytes};
     struct frame frame;
     uint32_t sent = 0, received = 0;
@@ -302,11 +239,11 @@ static void says_full_when_the_peer_does_not_read(void **test_state)
 
 static void closes_the_connection_of_a_frame_above_the_limit(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     struct socket *good = open_socket(SOCKET_PUSH, false, f->endpoint);
-    static uint8_t bytes[MESSAGE_BYTES_MAX + 1];
+    static uint8_t bytes[SOCKETS_MESSAGE_BYTES_MAX + 1];
     struct frame frame;
     frame_init(&frame);
     assert_true(wait_for(push, true));
@@ -339,14 +276,14 @@ static void binds_tcp_to_a_free_port_and_names_it(void **test_state)
 
 static void waits_for_sockets_and_descriptors_together(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     struct socket_wait items[] = {{.socket = pull}, {.fd = ends[0]}};
     assert_int_equal(socket_wait(items, 2, 0), STATUS_TIMED_OUT);
     assert_int_equal(write(ends[1], "x", 1), 1);
-    assert_int_equal(socket_wait(items, 2, WAIT_MS), STATUS_OK);
+    assert_int_equal(socket_wait(items, 2, SOCKETS_WAIT_MS), STATUS_OK);
     assert_false(items[0].ready);
     assert_true(items[1].ready);
     close(ends[0]);
@@ -361,13 +298,13 @@ static void do_nothing(int signal_number)
 
 static void says_interrupted_when_a_signal_came(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct sigaction action = {.sa_handler = do_nothing}, before;
     assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
     ualarm(20000, 20000); /* again and again: the first may come before the wait */
     struct socket_wait item = {.socket = pull};
-    assert_int_equal(socket_wait(&item, 1, WAIT_MS), STATUS_INTERRUPTED);
+    assert_int_equal(socket_wait(&item, 1, SOCKETS_WAIT_MS), STATUS_INTERRUPTED);
     ualarm(0, 0);
     assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
     socket_close(&pull);
@@ -388,7 +325,7 @@ static enum status try_open(bool bind, const char *endpoint, struct detail *ret_
 
 static void names_the_endpoint_it_could_not_open(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct detail detail;
     char missing[256];
     snprintf(missing, sizeof missing, "ipc://%s/missing/s", f->root);
@@ -406,7 +343,7 @@ static void names_the_endpoint_it_could_not_open(void **test_state)
 
 static void takes_over_the_socket_file_of_a_process_that_died(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", f->endpoint + strlen("ipc://"));
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -423,23 +360,9 @@ static void takes_over_the_socket_file_of_a_process_that_died(void **test_state)
     socket_close(&pull);
 }
 
-static int start(void **test_state)
-{
-    (void)test_state;
-    struct detail detail;
-    return socket_setup(2, &detail) != STATUS_OK;
-}
-
-static int stop(void **test_state)
-{
-    (void)test_state;
-    socket_teardown();
-    return 0;
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, sockets_set_up, sockets_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(leaves_signals_and_limits_as_weir_wants_them),
         TEST(carries_frames_from_push_to_pull),
@@ -460,5 +383,5 @@ int main(void)
         TEST(takes_over_the_socket_file_of_a_process_that_died),
     };
 #undef TEST
-    return cmocka_run_group_tests_name("socket", tests, start, stop);
+    return cmocka_run_group_tests_name("socket", tests, sockets_start, sockets_stop);
 }
