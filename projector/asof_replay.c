@@ -441,7 +441,9 @@ static enum status fold_moment(struct asof_replay *replay, const struct target *
                                struct sql_moment *moment, struct detail *ret_detail)
 {
     struct fold *fold = NULL;
-    struct fold_options options = {.policy = replay->options->first_policy};
+    struct fold_start start = {.mark = replay->options->first};
+    struct fold_options options = {
+        .policy = replay->options->first_policy, .starts = &start, .since = replay->options->since};
     struct fold_guest guest = sql_moment_guest(moment);
     enum status status = fold_new(&options, &fold, ret_detail);
     if (status != STATUS_OK)
@@ -466,6 +468,7 @@ static enum status answer_sql(struct asof_replay *replay, const struct asof_ques
         struct sql_answer answer = {.version = sql_moment_version(moment),
                                     .log_id = &replay->options->log_id,
                                     .position = target->position,
+                                    .since = replay->options->since,
                                     .note = note_of(target)};
         sql_answer_write(&answer, reply);
     }

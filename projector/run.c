@@ -227,11 +227,6 @@ static enum status choose_since(const struct projector *projector,
     enum status status = keeper_since(projector->store, fold, &kept, ret_detail);
     if (status == STATUS_OK)
         status = since_choose(options->from_id, kept, &fold->since, ret_detail);
-    if (status == STATUS_OK && fold->since > 1 && options->views_dir != NULL)
-        status = detail_set(ret_detail, STATUS_CONFIG,
-                            "--views-dir: views in SQL begin with the log's first event; this "
-                            "projector begins with event %" PRIu64 ": leave it out",
-                            fold->since);
     return status;
 }
 

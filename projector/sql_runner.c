@@ -104,7 +104,8 @@ static enum status open_parts(struct sql_runner *runner, const struct sql_runner
 {
     struct sql_views_options views = {.store = options->store,
                                       .log_id = options->log->log_id,
-                                      .last_event_id = options->log->last_event_id};
+                                      .last_event_id = options->log->last_event_id,
+                                      .since = fold_since(options->fold)};
     struct socket_options control = {.kind = SOCKET_DEALER,
                                      .endpoint = options->endpoints->control,
                                      .high_water_mark = HIGH_WATER_MARK,

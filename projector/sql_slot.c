@@ -75,6 +75,7 @@ void sql_edition_make(struct sql_views *views, struct sql_slot *slot, struct sql
     enum status status = sql_version_new(views->engine, file, suffix_of(slot, edition), NULL,
                                          &edition->version, &detail);
     if (status == STATUS_OK) {
+        sql_version_restore(edition->version, &(struct sql_progress){.event_id = views->since - 1});
         memcpy(edition->format, slot->offered, SQL_FORMAT_BYTES);
         edition->is_uncommitted = true;
         edition->is_changed = true;
@@ -143,6 +144,7 @@ enum status sql_edition_write(struct sql_views *views, const struct sql_slot *sl
     const struct sql_file *file = sql_version_file(edition->version);
     struct sql_record record = {.log_id = views->log_id,
                                 .progress = *sql_version_progress(edition->version),
+                                .since = views->since,
                                 .anchor = edition->anchor};
     snprintf(record.name, sizeof record.name, "%s", slot->name);
     snprintf(record.suffix, sizeof record.suffix, "%s", suffix_of(slot, edition));

@@ -37,7 +37,7 @@ struct sql_views {
     struct store *store;
     struct log_id log_id;
     uint64_t last_event_id; /* of the log when the views were opened */
-    uint64_t since;         /* the event that they begin with */
+    uint64_t since;         /* the event that they begin with; 1: the log's first */
     struct sql_engine *engine;
     struct sql_slot *slots; /* SQL_VIEWS_MAX, sorted by name */
     uint32_t count;

@@ -41,7 +41,8 @@ static enum status check_log(const struct sql_views *views, const struct sql_rec
                           "database %s was made from another log than the one that the processor "
                           "serves: start with --rebuild to make it anew, or name another --db",
                           path);
-    if (record->progress.event_id > views->last_event_id)
+    bool has_seen = record->progress.event_id >= record->since;
+    if (has_seen && record->progress.event_id > views->last_event_id)
         return detail_set(ret_detail, STATUS_DAMAGED,
                           "database %s is ahead of the log: view %s has seen event %" PRIu64
                           ", the log ends at %" PRIu64
@@ -63,8 +64,10 @@ static enum status load(void *owner, const struct sql_record *record, struct det
     struct sql_slot *slot = sql_slot_enter(views, record->name);
     if (slot == NULL)
         return STATUS_OK;
-    if (record->is_whole)
+    if (record->is_whole && record->since == views->since)
         status = open_version(views, record, &version, &why);
+    else if (record->is_whole)
+        status = detail_set(&why, STATUS_DAMAGED, "it began with event %" PRIu64, record->since);
     else
         status = detail_set(&why, STATUS_DAMAGED, "its record is not whole");
     if (status != STATUS_OK) {
@@ -77,7 +80,7 @@ static enum status load(void *owner, const struct sql_record *record, struct det
                                     .committed = record->progress,
                                     .anchor = record->anchor,
                                     .committed_anchor = record->anchor,
-                                    .is_unproven = record->progress.event_id > 0,
+                                    .is_unproven = record->progress.event_id >= record->since,
                                     .is_parked = record->problem.text[0] != '\0'};
     memcpy(edition->format, record->format, SQL_FORMAT_BYTES);
     if (edition->is_parked)
@@ -95,6 +98,7 @@ enum status sql_views_open(const struct sql_views_options *options, struct sql_v
     views->store = options->store;
     views->log_id = options->log_id;
     views->last_event_id = options->last_event_id;
+    views->since = options->since > 1 ? options->since : 1;
     views->slots = calloc(SQL_VIEWS_MAX, sizeof *views->slots);
     if (views->slots != NULL)
         status = sql_engine_new(store_sqlite(options->store), &views->engine, ret_detail);
@@ -428,6 +432,21 @@ struct slice sql_views_text(const struct sql_views *views, uint32_t view)
     return (struct slice){file->bytes, file->size};
 }
 
+/* What the rows of a slot's live version show, beside a fold at `position`: as far as the version
+ * is, but not past the fold where the log has yet to reach the event that it begins with. */
+static struct fold_position shown_position(const struct sql_views *views,
+                                           const struct sql_slot *slot,
+                                           const struct fold_position *position)
+{
+    const struct sql_progress *progress = sql_version_progress(slot->live.version);
+    bool is_waiting = progress->event_id < views->since && position->event_id < progress->event_id;
+    if (is_waiting || progress->event_id == position->event_id)
+        return *position;
+    return (struct fold_position){.event_id = progress->event_id,
+                                  .rejection_id = position->rejection_id,
+                                  .time_ns = progress->time_ns};
+}
+
 void sql_views_answer(struct sql_views *views, uint32_t view, const struct control_request *asked,
                       const struct fold_position *position, struct buffer *reply)
 {
@@ -440,16 +459,12 @@ void sql_views_answer(struct sql_views *views, uint32_t view, const struct contr
         control_error_write(reply, CONTROL_CODE_UNAVAILABLE, why.text);
         return;
     }
-    const struct sql_progress *progress = sql_version_progress(slot->live.version);
-    bool is_level = progress->event_id == position->event_id;
-    struct sql_answer answer = {
-        .version = slot->live.version,
-        .log_id = &views->log_id,
-        .position = {.event_id = progress->event_id,
-                     .rejection_id = position->rejection_id,
-                     .time_ns = is_level ? position->time_ns : progress->time_ns},
-        .offset = asked->offset,
-        .limit = asked->limit,
-        .problem = problem};
+    struct sql_answer answer = {.version = slot->live.version,
+                                .log_id = &views->log_id,
+                                .position = shown_position(views, slot, position),
+                                .since = views->since,
+                                .offset = asked->offset,
+                                .limit = asked->limit,
+                                .problem = problem};
     sql_answer_write(&answer, reply);
 }

@@ -9,8 +9,9 @@
  * in the log (weir_checkpoints) and its text and counts (weir_sql_views); both are written in the
  * transaction that holds the rows. Transactions are the keeper's to commit: this is its guest.
  *
- * Versions that stand behind the others (new ones, or all of them after a transaction was lost) are
- * fed by sql_views_apply with what was replayed for them. Belongs to one thread, that of the store.
+ * They begin with event `since`; what began with another is made anew. Versions that stand behind
+ * the others (new ones, or all of them after a transaction was lost) are fed by sql_views_apply
+ * with what was replayed for them. Belongs to one thread, that of the store.
  */
 #ifndef WEIR_PROJECTOR_SQL_VIEWS_H
 #define WEIR_PROJECTOR_SQL_VIEWS_H
@@ -28,6 +29,7 @@ struct sql_views_options {
     struct store *store; /* outlives them */
     struct log_id log_id;
     uint64_t last_event_id; /* of the log; what has seen more was made from another one */
+    uint64_t since;         /* the event that they begin with; 0 or 1: the log's first */
 };
 
 /* Loads what the database has; a version that is damaged or was made by another program is made

@@ -68,6 +68,8 @@ static void begin_stream(struct fold *fold, enum stream stream, uint64_t *ret_id
 static const char *begin(struct fold *fold, const struct fold_options *options)
 {
     const char *policy = options->policy;
+    if (fold->view_count == 0 && options->starts != NULL)
+        fold->position = options->starts[0].mark.position;
     if (fold->view_count == 0)
         return policy;
     begin_stream(fold, STREAM_ACCEPTED, &fold->position.event_id);

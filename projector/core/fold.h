@@ -64,7 +64,8 @@ struct fold_options {
     const struct view_type *const *types;
     uint32_t type_count;       /* ≤ FOLD_VIEWS_MAX */
     const char *policy;        /* the log's genesis policy, INI */
-    struct fold_start *starts; /* type_count of them; NULL: all from the beginning */
+    struct fold_start *starts; /* type_count of them, or, of no types, the one where the fold itself
+                                  begins; NULL: all from the beginning */
     struct hash_seed seed;
     uint64_t since; /* views are shown the events from this id on, and the rejections whose
                        after_event_id is ≥ since − 1; 0 or 1: all */

@@ -27,6 +27,8 @@ static void write_head(const struct sql_answer *answer, uint32_t members, struct
     write_uint(reply, "rejection_id", answer->position.rejection_id);
     write_uint(reply, "time", answer->position.time_ns);
     write_text(reply, "digest", hex);
+    if (answer->since > 1)
+        write_uint(reply, "since", answer->since);
 }
 
 void sql_answer_write(const struct sql_answer *answer, struct buffer *reply)
@@ -37,7 +39,8 @@ void sql_answer_write(const struct sql_answer *answer, struct buffer *reply)
     uint64_t max =
         answer->limit > 0 && answer->limit < ANSWER_ROWS_MAX ? answer->limit : ANSWER_ROWS_MAX;
     bool is_cut = rows - first > max;
-    uint32_t members = 7 + (uint32_t)is_cut + (answer->note != NULL) + (answer->problem != NULL);
+    uint32_t members = 7 + (uint32_t)is_cut + (answer->since > 1) + (answer->note != NULL) +
+                       (answer->problem != NULL);
     control_ok_write(reply, 1);
     write_head(answer, members, reply);
     codec_text(reply, "rows");

@@ -10,10 +10,11 @@ struct sql_answer {
     struct sql_version *version;
     const struct log_id *log_id;
     struct fold_position position; /* that the rows show */
-    uint64_t offset;               /* rows to leave out at the beginning */
-    uint64_t limit;                /* rows wanted; 0: as many as a reply holds */
-    const char *note;              /* for people; NULL: none */
-    const char *problem;           /* of the file as it is now; NULL: none */
+    uint64_t since;      /* the event that the view begins with; 0 or 1: the log's first */
+    uint64_t offset;     /* rows to leave out at the beginning */
+    uint64_t limit;      /* rows wanted; 0: as many as a reply holds */
+    const char *note;    /* for people; NULL: none */
+    const char *problem; /* of the file as it is now; NULL: none */
 };
 
 /* Appends the whole reply to an empty buffer of ANSWER_BYTES_MAX: good, or an error. */

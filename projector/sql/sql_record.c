@@ -76,7 +76,7 @@ enum status sql_record_write(struct store *store, const struct sql_record *recor
         .log_id = record->log_id,
         .position = {.event_id = record->progress.event_id, .time_ns = record->progress.time_ns},
         .anchors = {[STREAM_ACCEPTED] = record->anchor},
-        .since = 1,
+        .since = record->since,
         .digest = record->progress.digest,
         .policy = ""};
     key_write(record->name, record->suffix, key);
@@ -163,6 +163,7 @@ static enum status read_checkpoint(struct store *store, struct sql_record *recor
     record->progress.event_id = checkpoint.position.event_id;
     record->progress.time_ns = checkpoint.position.time_ns;
     record->progress.digest = checkpoint.digest;
+    record->since = checkpoint.since;
     record->anchor = checkpoint.anchors[STREAM_ACCEPTED];
     return STATUS_OK;
 }

@@ -16,6 +16,7 @@ struct sql_record {
     char format[SQL_FORMAT_BYTES];         /* sql_format of its text */
     struct log_id log_id;
     struct sql_progress progress;
+    uint64_t since;        /* the event that the view began with */
     uint64_t anchor;       /* what the last record that it has seen is known by */
     struct detail problem; /* why it is parked; "": it is not */
     struct buffer text;    /* of the file; only where it was read */

@@ -61,7 +61,8 @@ MUST_USE enum status sql_version_drop_tables(struct sql_engine *engine, const ch
                                              const char *suffix, struct detail *ret_detail);
 /* Renames its tables to have no suffix, inside the transaction, and goes on with them. */
 MUST_USE enum status sql_version_promote(struct sql_version *version, struct detail *ret_detail);
-/* After the transaction was lost: stands at `progress` again, which was committed. */
+/* Stands at `progress` from now on: what was committed, after the transaction was lost; or, just
+ * made, before the event that it is to begin with. */
 void sql_version_restore(struct sql_version *version, const struct sql_progress *progress);
 
 /* Appends a list of maps, column → value, of the shown table, sorted by its primary key: at most

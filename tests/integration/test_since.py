@@ -1,5 +1,5 @@
 """A projector on a log that lost its beginning by retention: it says so and names --from-id; with it
-the views begin there, say since when, and a restart goes on without the option."""
+the views, those in SQL too, begin there, say since when, and a restart goes on without the option."""
 
 import json
 import sys
@@ -12,6 +12,9 @@ import weir  # noqa: E402
 RUN = ("--segment-bytes", str(4 * 1024 * 1024), "--snapshot-bytes", str(512 * 1024),
        "--retain-bytes", str(8 * 1024 * 1024))
 PADDING = "x" * 400
+SEEN = ("create table seen (user text primary key, n integer, first_id integer) strict;\n"
+        "-- on: user.*\n"
+        "insert into seen values (subject(), 1, event_id()) on conflict do update set n = n + 1;\n")
 
 
 def fill(source, events):
@@ -32,11 +35,23 @@ class Since(unittest.TestCase):
         self.assertEqual(exit_code, code, errors)
         self.assertIn(wanted, errors)
 
-    def at_end(self, station, last, name="late"):
+    def at_end(self, station, last, name="late", view="user_activity"):
+        query = station.query(name)
+
         def there():
-            reply = station.query(name).view("user_activity")
+            try:
+                reply = query.view(view)
+            except weir.ControlError as error:
+                self.assertEqual(error.code, "not_found", error)  # a file that was not noticed yet
+                return None
             return reply if reply["event_id"] == last else None
         return weir.until(there, "the views at the end")
+
+    def check_sql(self, reply, since):
+        """Each event from `since` on was seen once, and none before."""
+        self.assertEqual(reply["since"], since)
+        self.assertEqual(sum(row["n"] for row in reply["rows"]), reply["event_id"] - since + 1)
+        self.assertEqual(min(row["first_id"] for row in reply["rows"]), since)
 
     def ask(self, station, *arguments):
         return station.run("projector", "query", "user_activity", "--name", "late", "--json",
@@ -61,14 +76,20 @@ class Since(unittest.TestCase):
             self.refused(station, f"--from-id {first}", 1)
             self.refused(station, f"--from-id {first}", 1, "--from-id", str(first - 1))
             since = first + 1_234
-            program = station.start_projector("late", "--from-id", str(since))
+            views = station.folder / "views"
+            views.mkdir()
+            (views / "seen.sql").write_text(SEEN)
+            program = station.start_projector("late", "--from-id", str(since), "--views-dir", views)
             reply = self.at_end(station, last)
             self.assertEqual(reply["since"], since)
             self.assertEqual(counted(reply), last - since + 1)
             refusals = station.query("late").view("limits")
             self.assertEqual(sum(row["accepted"] for row in refusals["rows"]), last - since + 1)
 
+            self.check_sql(self.at_end(station, last, view="seen"), since)
+
             middle = (since + last) // 2
+            self.check_sql(station.query("late").view("seen", middle), since)
             then = station.query("late").view("user_activity", middle)
             self.assertEqual((then["since"], counted(then)), (since, middle - since + 1))
             with self.assertRaises(weir.ControlError) as refusal:
@@ -82,8 +103,11 @@ class Since(unittest.TestCase):
             self.assertLessEqual(int(json.loads(output)["time"]), reply["time"] - 1)
             program.stop()
 
-            program = station.start_projector("late")
+            program = station.start_projector("late", "--views-dir", views)
             again = self.at_end(station, last)
+            self.check_sql(self.at_end(station, last, view="seen"), since)
+            (views / "again.sql").write_text(SEEN.replace("seen", "again"))
+            self.check_sql(self.at_end(station, last, view="again"), since)
             self.assertEqual((again["digest"], again["since"]), (reply["digest"], since))
             program.stop()
             self.refused(station, f"begin with event {since}", 78, "--from-id", str(since + 1))

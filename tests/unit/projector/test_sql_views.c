@@ -34,6 +34,7 @@ struct station {
     struct sql_views *views;
     struct log_id log_id;
     uint64_t event_id; /* of the log */
+    uint64_t since;    /* that the views begin with; 0: the first */
     char types[64];    /* types[i]: the letter that is the type of event i + 1 */
     struct control_request asked;
     char text[TEXT_BYTES_MAX];
@@ -43,7 +44,7 @@ static enum status try_open(struct station *s, struct detail *ret_detail)
 {
     s->store = store_of_test();
     struct sql_views_options options = {
-        .store = s->store, .log_id = s->log_id, .last_event_id = s->event_id};
+        .store = s->store, .log_id = s->log_id, .last_event_id = s->event_id, .since = s->since};
     return sql_views_open(&options, &s->views, ret_detail);
 }
 
@@ -535,6 +536,55 @@ static void what_the_log_has_let_go_of_parks_those_that_need_it(void **unused)
     close_views(&s);
 }
 
+/* ---- a beginning that is not the log's ---- */
+
+static void begins_with_the_event_that_was_asked_for(void **unused)
+{
+    (void)unused;
+    struct station s = {.since = 4};
+    open_views(&s);
+    offer(&s, "counts", counts);
+    live(&s, "ab");
+    expect_in_reply(&s, "counts", "\"event_id\":2,");
+    expect_in_reply(&s, "counts", "\"since\":4,\"rows\":[]");
+    commit(&s);
+    reopen(&s); /* the log ends before the event that it begins with */
+    offer(&s, "counts", counts);
+    live(&s, "bbb");
+    expect_in_reply(&s, "counts", "\"event_id\":5,");
+    expect_in_reply(&s, "counts", "\"since\":4,\"rows\":[{\"type\":\"b\",\"n\":2}]");
+    offer(&s, "only_a", only_a);
+    assert_int_equal(sql_views_behind(s.views, s.event_id), 4);
+    catch_up(&s);
+    expect_in_reply(&s, "only_a", "\"event_id\":5,");
+    commit(&s);
+    reopen(&s);
+    offer(&s, "counts", counts);
+    offer(&s, "only_a", only_a);
+    live(&s, "a");
+    expect_in_reply(&s, "counts", "[{\"type\":\"a\",\"n\":1},{\"type\":\"b\",\"n\":2}]");
+    expect_in_reply(&s, "only_a", "[{\"id\":6}]");
+    close_views(&s);
+}
+
+static void what_began_with_another_event_is_made_anew(void **unused)
+{
+    (void)unused;
+    struct station s = {.since = 2};
+    open_views(&s);
+    offer(&s, "counts", counts);
+    live(&s, "aab");
+    expect_in_reply(&s, "counts", "[{\"type\":\"a\",\"n\":1},{\"type\":\"b\",\"n\":1}]");
+    commit(&s);
+    s.since = 1;
+    reopen(&s);
+    offer(&s, "counts", counts);
+    catch_up(&s);
+    expect_in_reply(&s, "counts", "[{\"type\":\"a\",\"n\":2},{\"type\":\"b\",\"n\":1}]");
+    expect_not_in_reply(&s, "counts", "since");
+    close_views(&s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -559,6 +609,8 @@ int main(void)
         TEST(events_that_are_others_now_are_found_out),
         TEST(another_log_is_refused),
         TEST(what_the_log_has_let_go_of_parks_those_that_need_it),
+        TEST(begins_with_the_event_that_was_asked_for),
+        TEST(what_began_with_another_event_is_made_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
