@@ -12,7 +12,9 @@
 #include "common/event/json.h"
 #include "common/upload/lines.h"
 #include "projector/core/answer.h"
+#include "projector/fold_sql.h"
 #include "projector/query_print.h"
+#include "projector/sql/sql_answer.h"
 
 #define PROGRAM        "weir-projector"
 #define DEFAULT_SOURCE "-"
@@ -23,7 +25,8 @@ enum {
 };
 
 struct fold_options_given {
-    const char *policy; /* file */
+    const char *policy;    /* file */
+    const char *views_dir; /* of views in SQL; NULL: there are none */
     bool json;
 };
 
@@ -31,6 +34,7 @@ struct fold_options_given {
  * they say themselves. */
 struct folding {
     struct fold *fold;
+    struct fold_sql *sql; /* NULL: no views in SQL */
     struct lines *lines;
     struct buffer event, record;
     struct fold_position shown;
@@ -39,26 +43,23 @@ struct folding {
 
 /* --- options --- */
 
-static const struct view_type *find_type(const char *name)
+/* Those of the names that are built-in views; all of these where there are no names. USAGE: a name
+ * that no view has, neither of these nor of those in SQL. */
+static enum status choose_types(const struct command *command, const struct folding *folding,
+                                char **names, int count, struct fold_options *views)
 {
-    for (uint32_t i = 0; i < view_type_count; i++)
-        if (strcmp(view_types[i]->name, name) == 0)
-            return view_types[i];
-    return NULL;
-}
-
-static enum status choose_types(const struct command *command, char **names, int count,
-                                const struct view_type **ret_types, uint32_t *ret_count)
-{
-    uint32_t chosen = 0;
+    static const struct view_type *types[FOLD_VIEWS_MAX];
+    views->types = types;
     for (uint32_t i = 0; count == 0 && i < view_type_count && i < FOLD_VIEWS_MAX; i++)
-        ret_types[chosen++] = view_types[i];
-    for (int i = 0; i < count && chosen < FOLD_VIEWS_MAX; i++) {
-        ret_types[chosen] = find_type(names[i]);
-        if (ret_types[chosen++] == NULL)
+        types[views->type_count++] = view_types[i];
+    for (int i = 0; i < count && views->type_count < FOLD_VIEWS_MAX; i++) {
+        const struct view_type *type = view_type_find(slice_of_text(names[i]));
+        bool is_sql = folding->sql != NULL && fold_sql_has(folding->sql, names[i]);
+        if (type == NULL && !is_sql)
             return options_usage(PROGRAM, command, "no view '%s'", names[i]);
+        if (type != NULL)
+            types[views->type_count++] = type;
     }
-    *ret_count = chosen;
     return STATUS_OK;
 }
 
@@ -87,7 +88,11 @@ static enum status read_policy(const char *path, char **ret_text, struct detail 
 static enum status apply(struct folding *folding, enum stream stream, struct detail *ret_detail)
 {
     uint64_t hash;
-    return fold_apply(folding->fold, stream, buffer_slice(&folding->record), 1, &hash, ret_detail);
+    enum status status =
+        fold_apply(folding->fold, stream, buffer_slice(&folding->record), 1, &hash, ret_detail);
+    if (status == STATUS_OK && folding->sql != NULL)
+        status = fold_sql_status(folding->sql, ret_detail);
+    return status == STATUS_TIMED_OUT ? STATUS_INVALID : status; /* a statement without an end */
 }
 
 /* What the line says, for the two streams may come one behind the other; a line that does not say
@@ -115,6 +120,8 @@ static enum status apply_event(struct folding *folding, const struct json_record
                                        line->sequence, buffer_slice(&folding->event));
     folding->record.size = (size_t)(end - folding->record.data);
     folding->shown.event_id = line->id > 0 ? line->id : id;
+    if (folding->sql != NULL)
+        fold_sql_number(folding->sql, folding->shown.event_id);
     return apply(folding, STREAM_ACCEPTED, ret_detail);
 }
 
@@ -213,37 +220,51 @@ static enum status print_map(struct slice map, bool json, struct detail *ret_det
     return status;
 }
 
-static enum status print_view(struct folding *folding, uint32_t view, bool json,
-                              struct detail *ret_detail)
+static enum status print_reply(const struct buffer *reply, bool json, struct detail *ret_detail)
 {
-    static const struct log_id no_log = {{0}};
-    struct buffer reply;
     struct mp_reader reader;
     struct slice map;
     uint32_t items;
-    struct answer_view shown = {.name = fold_view_type(folding->fold, view)->name,
-                                .log_id = &no_log,
-                                .rows = fold_view_rows(folding->fold, view),
-                                .position = folding->shown};
-    buffer_init(&reply, ANSWER_BYTES_MAX);
-    answer_rows(&shown, &reply);
-    enum status status = reply.status;
+    enum status status = reply->status;
     if (status == STATUS_OK)
-        status = control_reply_read(buffer_slice(&reply), &reader, &items, ret_detail);
+        status = control_reply_read(buffer_slice(reply), &reader, &items, ret_detail);
     if (status == STATUS_OK)
         status = mp_read_raw(&reader, &map);
-    if (status == STATUS_OK)
-        status = print_map(map, json, ret_detail);
-    buffer_fini(&reply);
-    return status;
+    return status == STATUS_OK ? print_map(map, json, ret_detail) : status;
+}
+
+/* Those in SQL come behind the others. */
+static void answer_view(struct folding *folding, uint32_t view, struct buffer *reply)
+{
+    static const struct log_id no_log = {{0}};
+    uint32_t own = fold_view_count(folding->fold);
+    if (view < own) {
+        struct answer_view shown = {.name = fold_view_type(folding->fold, view)->name,
+                                    .log_id = &no_log,
+                                    .rows = fold_view_rows(folding->fold, view),
+                                    .position = folding->shown};
+        answer_rows(&shown, reply);
+    } else {
+        struct sql_answer shown = {.version = fold_sql_version(folding->sql, view - own),
+                                   .log_id = &no_log,
+                                   .position = folding->shown};
+        sql_answer_write(&shown, reply);
+    }
 }
 
 static enum status print_views(struct folding *folding, bool json, struct detail *ret_detail)
 {
     enum status status = STATUS_OK;
+    uint32_t count = fold_view_count(folding->fold);
+    count += folding->sql != NULL ? fold_sql_count(folding->sql) : 0;
     folding->shown.time_ns = fold_position(folding->fold).time_ns;
-    for (uint32_t i = 0; i < fold_view_count(folding->fold) && status == STATUS_OK; i++)
-        status = print_view(folding, i, json, ret_detail);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct buffer reply;
+        buffer_init(&reply, ANSWER_BYTES_MAX);
+        answer_view(folding, i, &reply);
+        status = print_reply(&reply, json, ret_detail);
+        buffer_fini(&reply);
+    }
     return status;
 }
 
@@ -259,6 +280,10 @@ static enum status fold_input(struct folding *folding, struct fold_options *view
     hash_seed_random(&views->seed);
     if (status == STATUS_OK)
         status = fold_new(views, &folding->fold, ret_detail);
+    if (status == STATUS_OK && folding->sql != NULL) {
+        struct fold_guest guest = fold_sql_guest(folding->sql);
+        fold_invite(folding->fold, &guest);
+    }
     if (status == STATUS_OK)
         status = lines_open("-", &folding->lines, ret_detail);
     if (status == STATUS_OK)
@@ -274,6 +299,8 @@ static enum status take_options(int argc, char **argv, struct fold_options_given
     struct option_spec specs[] = {
         {"policy", "FILE", "the log's first policies, for the view limits (default none)",
          OPTION_TEXT, &given->policy, 0},
+        {"views-dir", "DIR", "folder of views in SQL, one .sql file each", OPTION_TEXT,
+         &given->views_dir, 0},
         {"json", NULL, "print one JSON object for each view", OPTION_FLAG, &given->json, 0},
     };
     command->options = specs;
@@ -291,24 +318,31 @@ int fold_main(int argc, char **argv)
                               .help = "views over JSON Lines on standard input, no sockets",
                               .operands_min = 0,
                               .operands_max = FOLD_VIEWS_MAX};
-    const struct view_type *types[FOLD_VIEWS_MAX];
-    struct fold_options views = {.types = types};
+    struct fold_options views = {.types = NULL};
     struct fold_options_given given = {0};
     struct folding folding = {0};
     struct detail detail = {.text = ""};
     char **names = NULL;
     int count = 0;
     enum status status = take_options(argc, argv, &given, &command, &names, &count);
-    if (status == STATUS_OK)
-        status = choose_types(&command, names, count, types, &views.type_count);
     if (status != STATUS_OK)
         return (int)status_exit_code(status);
+    if (given.views_dir != NULL)
+        status = fold_sql_open(given.views_dir, names, count, &folding.sql, &detail);
+    if (status != STATUS_OK)
+        return lifecycle_fail(PROGRAM, status, &detail);
+    status = choose_types(&command, &folding, names, count, &views);
+    if (status != STATUS_OK) {
+        fold_sql_close(&folding.sql);
+        return (int)status_exit_code(status);
+    }
 
     buffer_init(&folding.event, EVENT_BYTES_MAX);
     buffer_init(&folding.record, RECORD_BYTES_MAX);
     status = fold_input(&folding, &views, &given, &detail);
     lines_close(&folding.lines);
     fold_destroy(&folding.fold);
+    fold_sql_close(&folding.sql);
     free(folding.policy);
     buffer_fini(&folding.event);
     buffer_fini(&folding.record);

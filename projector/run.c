@@ -109,15 +109,6 @@ static bool name_is_good(const char *name)
                size - 1;
 }
 
-/* The place of the view's type among all; view_type_count if there is none of that name. */
-static uint32_t view_type_find(struct slice name)
-{
-    uint32_t place = 0;
-    while (place < view_type_count && !slice_equal_text(name, view_types[place]->name))
-        place++;
-    return place;
-}
-
 static enum status no_such_view(const struct command *command, struct slice name)
 {
     char names[512] = "";
@@ -145,11 +136,11 @@ static enum status choose_views(struct projector *projector, const struct comman
     while (list != NULL) {
         size_t size = strcspn(list, ",");
         struct slice name = {(const uint8_t *)list, size};
-        uint32_t place = view_type_find(name);
-        if (place == view_type_count)
+        const struct view_type *type = view_type_find(name);
+        if (type == NULL)
             return no_such_view(command, name);
-        if (!has_type(projector, view_types[place]) && projector->type_count < FOLD_VIEWS_MAX)
-            projector->types[projector->type_count++] = view_types[place];
+        if (!has_type(projector, type) && projector->type_count < FOLD_VIEWS_MAX)
+            projector->types[projector->type_count++] = type;
         list = list[size] == ',' ? list + size + 1 : NULL;
     }
     return STATUS_OK;

@@ -8,7 +8,7 @@
 #include "common/base/logger.h"
 #include "projector/sql/sql_answer.h"
 #include "projector/sql_slot.h"
-#include "projector/views/view.h"
+#include "projector/views_files.h"
 
 /* --- loading --- */
 
@@ -130,21 +130,11 @@ void sql_views_close(struct sql_views **views)
 
 /* --- files --- */
 
-static bool is_built_in(const char *name)
-{
-    for (uint32_t i = 0; i < view_type_count; i++)
-        if (strcmp(view_types[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
 static enum status read_file(const char *name, struct slice text, struct sql_file **ret_file,
                              struct detail *ret_detail)
 {
-    if (is_built_in(name))
-        return detail_set(ret_detail, STATUS_CONFIG,
-                          "%s.sql: a built-in view has this name: give the file another one", name);
-    return sql_file_read(name, text, ret_file, ret_detail);
+    enum status status = views_name_check(name, ret_detail);
+    return status == STATUS_OK ? sql_file_read(name, text, ret_file, ret_detail) : status;
 }
 
 /* The file has gone back to the text that is at work. */

@@ -2,23 +2,19 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/logger.h"
 #include "projector/sql/sql_file.h"
+#include "projector/views_files.h"
 
 enum {
     FILES_MAX = 4 * SQL_VIEWS_MAX, /* looked at; more are warned of */
-    PATH_BYTES_MAX = 4096,
-    ABSENT_LOOKS = 2, /* then a file is gone */
+    ABSENT_LOOKS = 2,              /* then a file is gone */
 };
-
-#define ENDING ".sql"
 
 /* What tells that a file is as it was. */
 struct look {
@@ -76,33 +72,12 @@ static struct file *file_find(struct views_folder *folder, const char *name)
     return NULL;
 }
 
-static enum status read_text(const char *path, struct buffer *text, struct detail *ret_detail)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return detail_set(ret_detail, STATUS_IO, "%s", strerror(errno));
-    ssize_t got = 0;
-    do {
-        text->size += (size_t)got;
-        got = buffer_reserve(text, 4096) == STATUS_OK
-                  ? read(fd, text->data + text->size, text->capacity - text->size)
-                  : 0;
-    } while (got > 0);
-    int error = errno;
-    close(fd);
-    if (got < 0)
-        return detail_set(ret_detail, STATUS_IO, "%s", strerror(error));
-    if (text->status != STATUS_OK)
-        return detail_set(ret_detail, text->status, "more than %d bytes", SQL_FILE_BYTES_MAX);
-    return STATUS_OK;
-}
-
 static void offer(struct views_folder *folder, struct file *file, const char *path)
 {
     struct buffer text;
     struct detail why = {.text = ""};
     buffer_init(&text, SQL_FILE_BYTES_MAX + 4096);
-    if (read_text(path, &text, &why) == STATUS_OK)
+    if (views_file_read(path, &text, &why) == STATUS_OK)
         sql_views_offer(folder->views, file->name, buffer_slice(&text));
     else
         sql_views_offer_unreadable(folder->views, file->name, why.text);
@@ -136,46 +111,30 @@ static void warn_of_name(struct views_folder *folder, const char *name, const ch
     folder->has_warned_of_names = true;
 }
 
-/* The view's name, if the entry may be a view. */
-static bool name_of_entry(struct views_folder *folder, const char *entry,
-                          char ret_name[SQL_NAME_BYTES_MAX + 1])
+static enum status look_at_entry(void *owner, const char *name, const char *path, const char *why,
+                                 struct detail *ret_detail)
 {
-    size_t size = strlen(entry), ending = strlen(ENDING);
-    if (entry[0] == '.' || size <= ending || strcmp(entry + size - ending, ENDING) != 0)
-        return false;
-    struct slice name = {(const uint8_t *)entry, size - ending};
-    if (!sql_view_name_is_good(name)) {
-        warn_of_name(folder, entry,
-                     "a view's name is 1 to 64 of a-z 0-9 _, beginning with a letter, without __, "
-                     "not beginning with weir or sqlite_");
-        return false;
-    }
-    memcpy(ret_name, entry, name.size);
-    ret_name[name.size] = '\0';
-    return true;
-}
-
-static void look_at_entry(struct views_folder *folder, const char *entry)
-{
-    char name[SQL_NAME_BYTES_MAX + 1], path[PATH_BYTES_MAX];
+    (void)ret_detail;
+    struct views_folder *folder = owner;
     struct stat found;
-    if (!name_of_entry(folder, entry, name))
-        return;
-    int size = snprintf(path, sizeof path, "%s/%s", folder->path, entry);
-    if (size < 0 || (size_t)size >= sizeof path || stat(path, &found) != 0 ||
-        !S_ISREG(found.st_mode))
-        return;
+    if (why != NULL) {
+        warn_of_name(folder, name, why);
+        return STATUS_OK;
+    }
+    if (stat(path, &found) != 0 || !S_ISREG(found.st_mode))
+        return STATUS_OK;
     struct file *file = file_find(folder, name);
     if (file == NULL && folder->count == FILES_MAX) {
-        warn_of_name(folder, entry, "there are too many files");
-        return;
+        warn_of_name(folder, name, "there are too many files");
+        return STATUS_OK;
     }
     if (file == NULL) {
         file = &folder->files[folder->count++];
         *file = (struct file){.is_pending = false};
-        memcpy(file->name, name, sizeof name);
+        snprintf(file->name, sizeof file->name, "%s", name);
     }
     look_at_file(folder, file, path, &found);
+    return STATUS_OK;
 }
 
 /* Withdraws the views of files that are gone, and what the database has of files that never came
@@ -197,31 +156,19 @@ static void withdraw_absent(struct views_folder *folder)
     }
 }
 
-/* By name, so that every process takes the views in the same order. */
-static int compare_entries(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 void views_folder_look(struct views_folder *folder)
 {
-    struct dirent **entries = NULL;
-    int count = scandir(folder->path, &entries, NULL, compare_entries);
-    if (count < 0) {
+    struct detail why = {.text = ""};
+    for (uint32_t i = 0; i < folder->count; i++)
+        folder->files[i].is_seen = false;
+    if (views_files_each(folder->path, look_at_entry, folder, &why) != STATUS_OK) {
         if (!folder->is_unreadable)
             log_warn("the folder of views in SQL cannot be read; they stay as they are",
-                     "folder=%s why=\"%s\"", folder->path, strerror(errno));
+                     "folder=%s why=\"%s\"", folder->path, why.text);
         folder->is_unreadable = true;
         return;
     }
     folder->is_unreadable = false;
-    for (uint32_t i = 0; i < folder->count; i++)
-        folder->files[i].is_seen = false;
-    for (int i = 0; i < count; i++) {
-        look_at_entry(folder, entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
     withdraw_absent(folder);
     folder->has_looked = true;
 }

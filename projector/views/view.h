@@ -45,4 +45,7 @@ struct view_type {
 extern const struct view_type *const view_types[];
 extern const uint32_t view_type_count;
 
+/* The view of this name; NULL: there is none. */
+const struct view_type *view_type_find(struct slice name);
+
 #endif

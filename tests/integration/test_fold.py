@@ -1,7 +1,9 @@
-"""weir-projector fold: views over JSON Lines equal those of a live projector at the same position."""
+"""weir-projector fold: views over JSON Lines, those in SQL too, equal those of a live projector at the
+same position."""
 
 import json
 import random
+import shutil
 import sys
 import unittest
 from datetime import datetime, timezone
@@ -12,6 +14,11 @@ import weir  # noqa: E402
 
 VIEWS = ["inventory_levels", "limits", "order_counts", "revenue", "user_activity"]
 LABORATORY = weir.ROOT / "docs/examples/laboratory.jsonl"
+EXAMPLES = weir.ROOT / "docs/examples/views"
+SQL_VIEWS = ["account_balances", "old_orders", "subject_timeline"]
+OLD_ORDERS = ("create table old_orders (id integer primary key, version integer, minor integer) strict;\n"
+              "-- on: order.confirmed\n"
+              "insert into old_orders values (event_id(), schema_version(), field('amount_minor'));\n")
 
 
 def stamp(time_ns):
@@ -80,6 +87,77 @@ class Fold(unittest.TestCase):
                 )
                 self.assertEqual(folded[view]["digest"], live["digest"], view)
                 self.assertEqual(folded[view]["event_id"], str(len(accepted)))
+
+    def sql_views(self, station, **files):
+        folder = station.folder / "views"
+        folder.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (folder / f"{name}.sql").write_text(text)
+        return folder
+
+    def random_events(self, chance, number):
+        """Of accounts, and orders of an old schema version, which views see migrated."""
+        events = []
+        for _ in range(number):
+            kind = chance.choice(["account.opened", "account.deposited", "account.withdrew", "order.confirmed"])
+            data = {"amount": 49.99, "currency": "EUR"} if kind == "order.confirmed" else {"amount": chance.randrange(999)}
+            events.append(weir.event(kind, f"a-{chance.randrange(40)}", data))
+        return events
+
+    def test_views_in_sql_equal_those_of_a_live_projector(self):
+        seed = weir.count("WEIR_SEED", random.randrange(2**32))
+        print(f"WEIR_SEED={seed}")
+        with weir.Station() as station:
+            folder = self.sql_views(station, old_orders=OLD_ORDERS)
+            for name in ("account_balances", "subject_timeline"):
+                shutil.copy(EXAMPLES / f"{name}.sql", folder)
+            station.start_processor()
+            station.start_projector("main", "--views-dir", folder)
+            station.source("bank").submit(self.random_events(random.Random(seed), 3000))
+            query = station.query()
+            live = {view: weir.until(lambda view=view: (lambda r: r if r["event_id"] == 3000 else None)(query.view(view)),
+                                     f"{view} at the end") for view in SQL_VIEWS + ["revenue"]}
+            lines = [accepted_line(record) for record in station.control().replay_all("accepted")]
+            out, err = self.fold(station, lines, "--json", "--views-dir", folder)
+            folded = {reply["view"]: reply for reply in map(json.loads, out.splitlines())}
+            self.assertEqual(list(folded), VIEWS + SQL_VIEWS)
+            for view, reply in live.items():
+                self.assertEqual(folded[view]["digest"], reply["digest"], view)
+                self.assertEqual((folded[view]["event_id"], len(folded[view]["rows"])), ("3000", len(reply["rows"])), view)
+            self.assertGreater(len(live["old_orders"]["rows"]), 0)
+
+            out, _ = self.fold(station, lines, "--json", "--views-dir", folder, "old_orders", "revenue")
+            self.assertEqual([json.loads(line)["view"] for line in out.splitlines()], ["revenue", "old_orders"])
+            out, _ = self.fold(station, lines[2000:], "--json", "--views-dir", folder, "subject_timeline")
+            newest = {row["event_id"] for row in live["subject_timeline"]["rows"] if row["event_id"] > 2000}
+            self.assertEqual({row["event_id"] for row in json.loads(out)["rows"]}, newest, "the ids of the lines")
+
+    def test_a_view_in_sql_that_cannot_be_used_or_fails_ends_it_with_file_and_line(self):
+        with weir.Station() as station:
+            folder = self.sql_views(
+                station, broken="create table broken (k text primary key);\n-- on: *\ninsert into nosuch values (1);\n",
+                fragile="create table fragile (k integer primary key, n integer check (n < 9)) strict;\n"
+                        "-- on: a.*\ninsert into fragile values (event_id(), field('n'));\n",
+                endless="create table endless (k integer primary key);\n-- on: a.stop\n"
+                        "with recursive n (i) as (select 1 union all select i + 1 from n)\n"
+                        "insert into endless select i from n where i < 0;\n")
+            lines = ['{"type": "a.b", "data": {"n": 1}}', '{"type": "a.b", "data": {"n": 9}}']
+            given = ("--views-dir", folder)
+            _, err = self.fold(station, lines, *given, code=78)
+            self.assertIn("broken.sql:3: no such table: nosuch", err)
+            out, err = self.fold(station, lines[:1], *given, "fragile")
+            self.assertEqual(out.split(), ["k", "n", "1", "1"])
+            _, err = self.fold(station, lines, *given, "fragile", code=65)
+            self.assertIn("line 2: fragile.sql:3: event 2 (a.b): CHECK constraint failed: n < 9", err)
+            _, err = self.fold(station, ['{"type": "a.stop"}'], *given, "endless", code=65)
+            self.assertIn("line 1: endless.sql:3: event 1 (a.stop): the statement takes too many steps", err)
+            _, err = self.fold(station, lines, *given, "nothing", code=64)
+            self.assertIn("no view 'nothing'", err)
+            _, err = self.fold(station, lines, "--views-dir", station.folder / "nowhere", code=78)
+            self.assertIn("nowhere", err)
+            self.sql_views(station, revenue=OLD_ORDERS.replace("old_orders", "revenue"))
+            _, err = self.fold(station, lines, *given, "revenue", code=78)
+            self.assertIn("a built-in view has this name", err)
 
     def test_a_policy_change_in_the_lines_counts(self):
         with weir.Station() as station:
