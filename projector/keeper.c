@@ -42,6 +42,8 @@ struct keeper {
     bool has_problem;
     struct detail problem;
     struct keeper_guest guest; /* write NULL: there is none */
+    keeper_kept_fn *kept;      /* NULL: nobody watches */
+    void *kept_owner;
 };
 
 /* --- loading --- */
@@ -309,6 +311,12 @@ void keeper_invite(struct keeper *keeper, const struct keeper_guest *guest)
     keeper->guest = *guest;
 }
 
+void keeper_watch(struct keeper *keeper, keeper_kept_fn *kept, void *owner)
+{
+    keeper->kept = kept;
+    keeper->kept_owner = owner;
+}
+
 /* --- a checkpoint --- */
 
 static enum status write_rows(struct kept_view *view, uint32_t rows_max, struct detail *ret_detail)
@@ -445,13 +453,24 @@ static bool has_news(const struct keeper *keeper)
            (keeper->guest.has_news != NULL && keeper->guest.has_news(keeper->guest.owner));
 }
 
-static enum status work(struct keeper *keeper, uint32_t rows_max, struct detail *ret_detail)
+static enum status step(struct keeper *keeper, uint32_t rows_max, struct detail *ret_detail)
 {
     if (!keeper->is_writing)
         return take(keeper, ret_detail);
     if (has_rows_left(keeper))
         return write_portion(keeper, rows_max, ret_detail);
     return commit(keeper, ret_detail);
+}
+
+/* One step of a checkpoint, and what it cost. */
+static enum status work(struct keeper *keeper, uint32_t rows_max, struct detail *ret_detail)
+{
+    uint64_t begin_ns = clock_boot_ns();
+    enum status status = step(keeper, rows_max, ret_detail);
+    keeper->cost_ns += clock_boot_ns() - begin_ns;
+    if (status == STATUS_OK && !keeper->is_writing && keeper->kept != NULL)
+        keeper->kept(keeper->kept_owner, keeper->cost_ns);
+    return status;
 }
 
 void keeper_turn(struct keeper *keeper, uint64_t now_ns)
@@ -462,13 +481,12 @@ void keeper_turn(struct keeper *keeper, uint64_t now_ns)
     if (!keeper->is_writing && (now_ns < keeper->due_ns || !has_news(keeper)))
         return;
     enum status status = work(keeper, PORTION_ROWS, &detail);
-    uint64_t end_ns = clock_boot_ns();
-    keeper->cost_ns += end_ns - now_ns;
     if (status != STATUS_OK)
         give_up(keeper, &detail);
     if (!keeper->is_writing) {
         uint64_t pause_ns = COST_SHARE * keeper->cost_ns;
-        keeper->due_ns = end_ns + (pause_ns > KEEPER_EVERY_NS ? pause_ns : KEEPER_EVERY_NS);
+        keeper->due_ns =
+            clock_boot_ns() + (pause_ns > KEEPER_EVERY_NS ? pause_ns : KEEPER_EVERY_NS);
     }
 }
 

@@ -62,6 +62,11 @@ void keeper_invite(struct keeper *keeper, const struct keeper_guest *guest);
 /* The guest's failure rolled the transaction back. */
 void keeper_lose(struct keeper *keeper);
 
+/* Calls `kept` after each checkpoint that is committed, with the time that the thread spent on it;
+ * one watcher, NULL: none. */
+typedef void keeper_kept_fn(void *owner, uint64_t took_ns);
+void keeper_watch(struct keeper *keeper, keeper_kept_fn *kept, void *owner);
+
 /* Does what is due, a bounded piece of work. `now_ns`: CLOCK_BOOTTIME. */
 void keeper_turn(struct keeper *keeper, uint64_t now_ns);
 /* When keeper_turn has something to do, if records have come; CLOCK_BOOTTIME. */

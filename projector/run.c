@@ -323,6 +323,12 @@ static enum status answer_http_then(void *owner, const struct control_request *r
     return asof_ask(projector->asof, &question, tell, tell_owner);
 }
 
+static void note_checkpoint(void *owner, uint64_t took_ns)
+{
+    struct projector *projector = owner;
+    http_note_checkpoint(projector->http, keeper_position(projector->keeper).event_id, took_ns);
+}
+
 static enum status open_http(struct projector *projector, const char *address,
                              const struct endpoints *endpoints, struct detail *ret_detail)
 {
@@ -330,12 +336,16 @@ static enum status open_http(struct projector *projector, const char *address,
                                    .name = projector->name,
                                    .endpoints = endpoints,
                                    .log_id = projector->log_id,
+                                   .kept_event_id = keeper_position(projector->keeper).event_id,
                                    .fold = projector->fold,
                                    .follower = projector->follower,
                                    .ask = answer_http,
                                    .ask_then = answer_http_then,
                                    .ask_owner = projector};
-    return http_open(&options, &projector->http, ret_detail);
+    enum status status = http_open(&options, &projector->http, ret_detail);
+    if (status == STATUS_OK)
+        keeper_watch(projector->keeper, note_checkpoint, projector);
+    return status;
 }
 
 static enum status start(struct projector *projector, const struct run_options *options,

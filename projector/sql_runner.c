@@ -66,6 +66,12 @@ static const char *problem(void *owner, uint32_t view)
     return sql_views_problem(runner->views, view);
 }
 
+static uint64_t rows(void *owner, uint32_t view)
+{
+    const struct sql_runner *runner = owner;
+    return sql_views_rows(runner->views, view);
+}
+
 static void answer_view(void *owner, uint32_t view, const struct control_request *asked,
                         const struct fold_position *position, struct buffer *reply)
 {
@@ -138,7 +144,7 @@ enum status sql_runner_open(const struct sql_runner_options *options,
         return status;
     }
     fold_invite(runner->fold,
-                &(struct fold_guest){runner, hear, count, name, text, problem, answer_view});
+                &(struct fold_guest){runner, hear, count, name, text, problem, rows, answer_view});
     keeper_invite(runner->keeper,
                   &(struct keeper_guest){runner, has_news, write_progress, committed, lost});
     views_folder_look(runner->folder);

@@ -408,6 +408,12 @@ const char *sql_views_problem(const struct sql_views *views, uint32_t view)
     return slot->has_problem ? slot->problem.text : NULL;
 }
 
+uint64_t sql_views_rows(const struct sql_views *views, uint32_t view)
+{
+    const struct sql_version *live = views->slots[view].live.version;
+    return live != NULL ? sql_version_progress(live)->shown_rows : 0;
+}
+
 static bool answers(const struct sql_slot *slot)
 {
     return slot->live.version != NULL && !slot->live.is_parked;

@@ -85,6 +85,8 @@ const char *sql_views_name(const struct sql_views *views, uint32_t view);
 uint32_t sql_views_find(const struct sql_views *views, struct slice name);
 /* What is wrong with the file, or with the view; NULL: nothing. */
 const char *sql_views_problem(const struct sql_views *views, uint32_t view);
+/* Of the version that answers, or is parked; 0: there is none. */
+uint64_t sql_views_rows(const struct sql_views *views, uint32_t view);
 /* The text of the version that answers; size 0: none does. */
 struct slice sql_views_text(const struct sql_views *views, uint32_t view);
 

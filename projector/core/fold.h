@@ -55,6 +55,8 @@ struct fold_guest {
     struct slice (*text)(void *owner, uint32_t view);
     /* What is wrong with it, for people; NULL: nothing. */
     const char *(*problem)(void *owner, uint32_t view);
+    /* Its rows; 0 where there is no version of it. */
+    uint64_t (*rows)(void *owner, uint32_t view);
     /* Appends the whole reply to the request; `position` is the fold's. */
     void (*answer)(void *owner, uint32_t view, const struct control_request *asked,
                    const struct fold_position *position, struct buffer *reply);

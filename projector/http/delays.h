@@ -1,5 +1,6 @@
-/* delays: how long events were on their way, counted twice: in the coarse buckets that Prometheus
- * adds up for ever, and in fine ones for the percentiles of the second that is going on.
+/* delays: how long things took, such as events on their way or checkpoints, counted twice: in the
+ * coarse buckets that Prometheus adds up for ever, and in fine ones for the percentiles of the
+ * second that is going on.
  *
  * Fine buckets: 16 to each doubling from 1 µs on, so a percentile is at most 1/16 above a recorded
  * delay. One record stands for any number of events. Pure. Not thread-safe.

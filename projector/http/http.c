@@ -30,7 +30,8 @@ struct http {
     struct view_replies *views;
     struct processor_seen processor;
     struct samples samples;
-    struct delays accepted_to_seen, published_to_seen;
+    struct delays accepted_to_seen, published_to_seen, checkpoints;
+    uint64_t kept_event_id;              /* of the newest checkpoint */
     uint64_t started_at_ns, tick_due_ns; /* CLOCK_BOOTTIME */
     uint64_t requests;
     bool is_loopback;
@@ -129,11 +130,13 @@ static void send_metrics(struct http *http, struct http_exchange *exchange, uint
     struct metrics metrics = {.fold = http->options.fold,
                               .newest_event_id = progress.newest_event_id,
                               .replays = progress.replays,
+                              .kept_event_id = http->kept_event_id,
                               .requests = http->requests,
                               .connections = http_server_connections(http->server),
                               .events_per_s = http->processor.accepted_per_s,
                               .accepted_to_seen = &http->accepted_to_seen,
                               .published_to_seen = &http->published_to_seen,
+                              .checkpoints = &http->checkpoints,
                               .live = progress.live,
                               .processor_up = processor_seen_is_up(&http->processor, now_ns),
                               .processor = buffer_slice(&http->processor.status)};
@@ -336,6 +339,7 @@ enum status http_open(const struct http_options *options, struct http **ret_http
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for HTTP");
     http->options = *options;
     http->started_at_ns = clock_boot_ns();
+    http->kept_event_id = options->kept_event_id;
     processor_seen_init(&http->processor);
     struct view_replies_options views = {options->fold, options->ask, options->ask_then,
                                          options->ask_owner};
@@ -378,6 +382,12 @@ void http_close(struct http **http)
 const char *http_address(const struct http *http)
 {
     return http_server_address(http->server);
+}
+
+void http_note_checkpoint(struct http *http, uint64_t event_id, uint64_t took_ns)
+{
+    http->kept_event_id = event_id;
+    delays_record(&http->checkpoints, took_ns, 1);
 }
 
 void http_wait_on(struct http *http, struct socket_wait ret_items[HTTP_SOCKETS])

@@ -22,6 +22,7 @@ struct http_options {
     const char *name;    /* of this projector */
     const struct endpoints *endpoints;
     struct log_id log_id;
+    uint64_t kept_event_id; /* of the newest checkpoint */
     struct fold *fold;
     struct follower *follower;
     http_ask_fn *ask; /* so that HTTP knows of views only what the query socket knows */
@@ -34,6 +35,9 @@ MUST_USE enum status http_open(const struct http_options *options, struct http *
 void http_close(struct http **http);
 /* Where it listens. */
 const char *http_address(const struct http *http);
+
+/* A checkpoint up to this event was committed; it took so long. */
+void http_note_checkpoint(struct http *http, uint64_t event_id, uint64_t took_ns);
 
 void http_wait_on(struct http *http, struct socket_wait ret_items[HTTP_SOCKETS]);
 /* CLOCK_BOOTTIME in ns at which a turn is due whatever comes. */

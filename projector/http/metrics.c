@@ -51,13 +51,25 @@ static void one(struct buffer *text, const char *name, const char *type, const c
 
 /* --- this projector --- */
 
+/* Those in SQL are the guest's. */
 static void write_views(const struct metrics *metrics, struct buffer *text)
 {
-    head(text, "weir_projector_view_rows", "gauge", "Rows of a view.");
+    static const char rows[] = "weir_projector_view_rows", parked[] = "weir_projector_view_parked";
+    const struct fold_guest *guest = fold_guest(metrics->fold);
+    uint32_t guests = guest != NULL ? guest->count(guest->owner) : 0;
+    head(text, rows, "gauge", "Rows of a view.");
     for (uint32_t i = 0; i < fold_view_count(metrics->fold); i++)
-        labelled(text, "weir_projector_view_rows", "view",
-                 slice_of_text(fold_view_type(metrics->fold, i)->name),
+        labelled(text, rows, "view", slice_of_text(fold_view_type(metrics->fold, i)->name),
                  rows_count(fold_view_rows(metrics->fold, i)));
+    for (uint32_t i = 0; i < guests; i++)
+        labelled(text, rows, "view", slice_of_text(guest->name(guest->owner, i)),
+                 guest->rows(guest->owner, i));
+    if (guests > 0)
+        head(text, parked, "gauge",
+             "1: the file of a view in SQL cannot be used, or an event failed in it.");
+    for (uint32_t i = 0; i < guests; i++)
+        labelled(text, parked, "view", slice_of_text(guest->name(guest->owner, i)),
+                 guest->problem(guest->owner, i) != NULL);
 }
 
 static void write_projector(const struct metrics *metrics, struct buffer *text)
@@ -87,6 +99,8 @@ static void write_projector(const struct metrics *metrics, struct buffer *text)
                  "From an event's acceptance until it is in the views.", text);
     delays_write(metrics->published_to_seen, "weir_published_to_seen_seconds",
                  "From an event's publication until it is in the views.", text);
+    delays_write(metrics->checkpoints, "weir_projector_checkpoint_seconds",
+                 "Time that following stood still for a checkpoint of the views.", text);
 }
 
 /* --- the processor --- */

@@ -18,7 +18,7 @@ struct metrics {
     uint64_t requests;      /* over HTTP */
     uint32_t connections;
     double events_per_s; /* accepted by the processor, of the last second */
-    const struct delays *accepted_to_seen, *published_to_seen;
+    const struct delays *accepted_to_seen, *published_to_seen, *checkpoints;
     bool live, processor_up;
     struct slice processor; /* its status, the map's MessagePack; size 0: not known yet */
 };

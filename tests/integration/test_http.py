@@ -3,6 +3,7 @@ projector, metrics, and what hostile clients do. WEIR_IDLE: idle connections (de
 
 import contextlib
 import json
+import re
 import socket
 import sys
 import unittest
@@ -135,6 +136,9 @@ class Http(unittest.TestCase):
             self.assertEqual(metrics["weir_processor_up"], 1)
             self.assertEqual(metrics['weir_projector_view_rows{view="order_counts"}'], 2)
             self.assertFalse([name for name in metrics if "order-" in name or "key=" in name])
+            families = {re.sub(r"(_bucket|_sum|_count)?({.*)?$", "", name) for name in metrics}
+            described = (weir.ROOT / "docs/operations.md").read_text()
+            self.assertEqual([name for name in sorted(families) if f"`{name}`" not in described], [])
 
     def test_health_and_a_processor_that_goes_away(self):
         with pipeline() as (station, _, address):

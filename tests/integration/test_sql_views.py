@@ -18,6 +18,7 @@ from pathlib import Path
 import msgpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import web  # noqa: E402
 import weir  # noqa: E402
 
 EXAMPLES = weir.ROOT / "docs/examples"
@@ -311,6 +312,58 @@ class SqlViews(unittest.TestCase):
         projector.expected_exits = {78}
         self.assertEqual(projector.wait(), 78)
         self.assertIn(str(station.views_dir), projector.log_text())
+
+    # ---- over HTTP ----
+
+    def test_over_http_they_are_views_like_the_others_and_parked_ones_say_why(self):
+        station = self.station()
+        shutil.copy(ACCOUNTS, station.views_dir)
+        self.put(station, "fragile", "create table fragile (k integer primary key, n integer check (n < 100)) strict;\n"
+                                     "-- on: account.*\ninsert into fragile values (event_id(), field('amount'));\n")
+        _, address = web.start(station, "main", "--views-dir", station.views_dir)
+        source = station.source("bank")
+        source.submit([weir.event("account.opened", f"a-{n}") for n in range(5)])
+        source.submit([weir.event("account.deposited", f"a-{n}", {"amount": n}) for n in range(5)])
+        last = lambda: web.get(address, "/views/account_balances")  # noqa: E731
+        weir.until(lambda: last()["event_id"] == "10", "the balances")
+        rows = [{"account": f"a-{n}", "balance_minor": n} for n in range(5)]
+        code, out, err = station.run("projector", "query", "account_balances", "--json", "--run-dir", station.run_dir)
+        self.assertEqual((code, json.loads(out)), (0, last()), err)
+        self.assertEqual(last()["rows"], rows)
+        self.assertEqual(last()["digest"], digest_of("account_balances", rows))
+        page = web.get(address, "/views/account_balances?offset=1&limit=2")
+        self.assertEqual((page["rows"], page["next"]), (rows[1:3], 3))
+
+        status, headers, body = web.ask(address, "/views/account_balances?at=7")
+        self.assertEqual(status, 200)
+        self.assertEqual([row["balance_minor"] for row in json.loads(body)["rows"]], [0, 1, 0, 0, 0])
+        self.assertEqual(headers["cache-control"], "no-cache", "an edit of the file changes it")
+        page = web.get(address, "/views/account_balances?at=%2310&offset=3&limit=1")
+        self.assertEqual((page["rows"], page["next"]), (rows[3:4], 4))
+        self.assertEqual(web.get(address, "/views/account_balances?at=1970-01-01T00:00:00Z")["rows"], [])
+        self.assertEqual(web.ask(address, "/views/account_balances?at=11")[0], 404)
+
+        source.submit([weir.event("account.deposited", "a-1", {"amount": 100})])
+        self.put(station, "broken", "create table broken (k text primary key);\n-- on: *\ninsert into nosuch values (1);\n")
+        reasons = {"broken": "broken.sql:3: no such table: nosuch",
+                   "fragile": "fragile.sql:3: event 11 (account.deposited): CHECK constraint failed: n < 100"}
+        weir.until(lambda: web.get(address, "/views").get("problems") == reasons, "both reasons")
+        self.assertLessEqual({"account_balances", "broken", "fragile", "revenue"}, set(web.get(address, "/views")["views"]))
+        for name, reason in reasons.items():
+            for target in (f"/views/{name}", f"/views/{name}?limit=1", f"/views/{name}?at=3"):
+                status, _, body = web.ask(address, target)
+                self.assertEqual(status, 503, target)
+                self.assertEqual(json.loads(body)["error"], f"unavailable: parked: {reason}")
+        weir.until(lambda: last()["event_id"] == "11", "the others go on")
+
+        metrics = weir.until(
+            lambda: (lambda found: found if found["weir_projector_checkpoint_event_id"] == 11 else None)(
+                web.metrics(web.ask(address, "/metrics")[2].decode())), "the checkpoint")
+        shown = {name: [metrics.get(f'weir_projector_view_{kind}{{view="{name}"}}') for kind in ("rows", "parked")]
+                 for name in ("account_balances", "broken", "fragile", "revenue")}
+        self.assertEqual(shown, {"account_balances": [5, 0], "broken": [0, 1], "fragile": [10, 1], "revenue": [0, None]})
+        self.assertGreater(metrics["weir_projector_checkpoint_seconds_count"], 0)
+        self.assertGreater(metrics["weir_projector_checkpoint_seconds_sum"], 0)
 
     # ---- what changes while it runs ----
 
