@@ -42,9 +42,22 @@ static enum status find_field(const struct policy *policy, const char *path,
                       path);
 }
 
-static struct policy_key_value text_key(struct slice text)
+/* Keys are written member by member, where they are wanted: this runs for every event and policy,
+ * and to copy a struct right after its members were written waits for them. */
+static void set_text_key(struct policy_key_value *key, struct slice text)
 {
-    return (struct policy_key_value){.text = text, .is_text = true};
+    key->text = text;
+    key->bits = 0;
+    key->is_text = true;
+    key->is_negative = false;
+}
+
+static void set_integer_key(struct policy_key_value *key, uint64_t bits, bool is_negative)
+{
+    key->text = (struct slice){0};
+    key->bits = bits;
+    key->is_text = false;
+    key->is_negative = is_negative;
 }
 
 /* A string, or an integer of either sign. */
@@ -54,11 +67,11 @@ static enum status read_key(struct mp_reader *value, struct policy_key_value *re
     uint64_t bits;
     int64_t negative;
     if (mp_read_text(value, &text) == STATUS_OK)
-        *ret_key = text_key(text);
+        set_text_key(ret_key, text);
     else if (mp_read_uint(value, &bits) == STATUS_OK)
-        *ret_key = (struct policy_key_value){.bits = bits};
+        set_integer_key(ret_key, bits, false);
     else if (mp_read_int(value, &negative) == STATUS_OK)
-        *ret_key = (struct policy_key_value){.bits = (uint64_t)negative, .is_negative = true};
+        set_integer_key(ret_key, (uint64_t)negative, true);
     else
         return STATUS_INVALID;
     return STATUS_OK;
@@ -71,15 +84,13 @@ static enum status key_of_field(const struct policy *policy, const struct event 
     enum status status = find_field(policy, policy->key_field, event, &value, ret_detail);
     if (status != STATUS_OK)
         return status;
-    struct policy_key_value key;
-    if (read_key(&value, &key) != STATUS_OK)
+    if (read_key(&value, ret_key) != STATUS_OK)
         return detail_set(ret_detail, STATUS_INVALID,
                           "policy %s: data.%s is neither a string nor an integer", policy->name,
                           policy->key_field);
-    if (key.is_text && key.text.size > POLICY_KEY_BYTES_MAX)
+    if (ret_key->is_text && ret_key->text.size > POLICY_KEY_BYTES_MAX)
         return detail_set(ret_detail, STATUS_INVALID, "policy %s: data.%s is longer than %d bytes",
                           policy->name, policy->key_field, POLICY_KEY_BYTES_MAX);
-    *ret_key = key;
     return STATUS_OK;
 }
 
@@ -89,16 +100,16 @@ static enum status key_of(const struct policy *policy, struct slice source,
 {
     switch (policy->key) {
     case POLICY_KEY_SOURCE:
-        *ret_key = text_key(source);
+        set_text_key(ret_key, source);
         return STATUS_OK;
     case POLICY_KEY_SUBJECT:
-        *ret_key = text_key(event->subject);
+        set_text_key(ret_key, event->subject);
         return STATUS_OK;
     case POLICY_KEY_TYPE:
-        *ret_key = text_key(event->type);
+        set_text_key(ret_key, event->type);
         return STATUS_OK;
     case POLICY_KEY_GLOBAL:
-        *ret_key = text_key(slice_of_text("global"));
+        set_text_key(ret_key, slice_of_text("global"));
         return STATUS_OK;
     case POLICY_KEY_FIELD:
         return key_of_field(policy, event, ret_key, ret_detail);
@@ -129,12 +140,9 @@ enum status policy_charge(const struct policy *policy, struct slice source,
                           const struct event *event, struct charge *ret_charge,
                           struct detail *ret_detail)
 {
-    struct charge charge;
-    enum status status = key_of(policy, source, event, &charge.key, ret_detail);
+    enum status status = key_of(policy, source, event, &ret_charge->key, ret_detail);
     if (status == STATUS_OK)
-        status = cost_of(policy, event, &charge.cost, ret_detail);
-    if (status == STATUS_OK)
-        *ret_charge = charge;
+        status = cost_of(policy, event, &ret_charge->cost, ret_detail);
     return status;
 }
 

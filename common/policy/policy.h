@@ -88,8 +88,8 @@ struct charge {
 bool policy_matches(const struct policy *policy, struct slice type);
 
 /* What `event` from `source` spends under a policy that matches it. STATUS_INVALID, naming the
- * field, when data lacks a field or it has the wrong type or size. The charge borrows the event's
- * bytes. */
+ * field, when data lacks a field or it has the wrong type or size; `ret_charge` is undefined then.
+ * The charge borrows the event's bytes. */
 MUST_USE enum status policy_charge(const struct policy *policy, struct slice source,
                                    const struct event *event, struct charge *ret_charge,
                                    struct detail *ret_detail);

@@ -30,23 +30,20 @@ static enum status read_id(struct mp_reader *at, uint64_t *ret_id)
 enum status accepted_record_read(struct mp_reader *reader, struct accepted_record *ret_record)
 {
     struct mp_reader at = *reader;
-    struct accepted_record record;
     enum status status = message_array_read(&at, ACCEPTED_ITEMS);
     if (status == STATUS_OK)
-        status = read_id(&at, &record.event_id);
+        status = read_id(&at, &ret_record->event_id);
     if (status == STATUS_OK)
-        status = mp_read_uint(&at, &record.accepted_at_ns);
+        status = mp_read_uint(&at, &ret_record->accepted_at_ns);
     if (status == STATUS_OK)
-        status = message_source_read(&at, &record.source);
+        status = message_source_read(&at, &ret_record->source);
     if (status == STATUS_OK)
-        status = mp_read_uint(&at, &record.sequence);
+        status = mp_read_uint(&at, &ret_record->sequence);
     if (status == STATUS_OK)
-        status = event_read_stored(&at, &record.event);
-    if (status != STATUS_OK)
-        return status;
-    *ret_record = record;
-    *reader = at;
-    return STATUS_OK;
+        status = event_read_stored(&at, &ret_record->event);
+    if (status == STATUS_OK)
+        *reader = at;
+    return status;
 }
 
 static void write_raw_or_nil(struct buffer *buffer, struct slice item)

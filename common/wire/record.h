@@ -37,7 +37,7 @@ struct accepted_record {
 uint8_t *accepted_record_put(uint8_t *at, uint64_t event_id, uint64_t accepted_at_ns,
                              struct slice source, uint64_t sequence, struct slice event);
 /* Reads one record and moves past it; the bytes are under a checksum or from the processor, yet a
- * bad record is a status (MALFORMED, INVALID), never undefined. */
+ * bad record is a status (MALFORMED, INVALID) and only `ret_record` is undefined then. */
 MUST_USE enum status accepted_record_read(struct mp_reader *reader,
                                           struct accepted_record *ret_record);
 

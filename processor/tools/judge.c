@@ -579,19 +579,20 @@ static enum status group_read(struct judge *judge, struct mp_reader *reader, uin
 {
     uint32_t count = 0;
     while (count < PROOF_GROUP_MAX && !mp_at_end(reader)) {
-        struct accepted_record *record = &judge->records[count];
-        struct candidate *candidate = &judge->group[count];
         const uint8_t *first = reader->at;
-        if (accepted_record_read(reader, record) != STATUS_OK)
+        if (accepted_record_read(reader, &judge->records[count]) != STATUS_OK)
             return lost(judge, "an accepted record cannot be read", ret_detail);
-        judge->record_bytes[count] = (struct slice){first, (size_t)(reader->at - first)};
+        judge->record_bytes[count++] = (struct slice){first, (size_t)(reader->at - first)};
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct accepted_record *record = &judge->records[i];
+        struct candidate *candidate = &judge->group[i];
         candidate->event = record->event;
         candidate->source_name = record->source;
         candidate->source = SOURCE_NONE;
         candidate->sequence = record->sequence;
         admission_prepare(judge->state, candidate);
-        proof_prepare(judge->proof, count, record->source, &record->event);
-        count++;
+        proof_prepare(judge->proof, i, record->source, &record->event);
     }
     for (uint32_t i = 0; i < count; i++) {
         admission_prefetch(judge->state, &judge->group[i]);

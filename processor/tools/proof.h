@@ -1,18 +1,17 @@
-/* proof: the windows of a whole log, proved by an algorithm that shares nothing with the limiter's:
- * per policy and key a plain array of (time, running total of costs), oldest first, which is asked
- * by binary search.
+/* proof: the windows of a whole log, proved by an algorithm that shares nothing with the limiter's
+ * (proof_windows.h).
  *
- *     after each acceptance      the costs in (t − window, t] sum to at most the quota
- *     at each refusal            they would not have, with what was refused; the policy named is
- * the one with the longest wait, and the wait is right to the ns
+ *     after each acceptance    the costs in (t − window, t] sum to at most the quota
+ *     at each refusal          they would not have, with what was refused; the policy named is the
+ *                              one with the longest wait, and the wait is right to the ns
  *
  * Only what is common to all who read a log is shared: which policies match an event, its key and
  * its cost (common/policy). Shadow policies refuse nothing and are left out. A cost of 0 passes and
  * spends nothing. When other policies come into force their windows are filled with all that was
  * accepted in the last window, policies that stay too.
  *
- * A key is known by a seeded 128-bit hash of it, so no key is kept. Events are prepared in groups,
- * so that the cache misses of a group overlap. Belongs to one thread.
+ * Events are prepared in groups, so that the cache misses of a group overlap. Belongs to one
+ * thread.
  */
 #ifndef WEIR_PROCESSOR_TOOLS_PROOF_H
 #define WEIR_PROCESSOR_TOOLS_PROOF_H
@@ -35,7 +34,7 @@ uint64_t proof_longest_window_ns(const struct proof *proof);
 MUST_USE enum status proof_fill(struct proof *proof, const struct accepted_record *record);
 
 /* Works out what the event at `index` of a group would spend, and brings the places of its windows
- * towards the cache. The event's bytes stay until it is accepted. */
+ * towards the cache. The events of a group are prepared in the order of their indices, from 0. */
 void proof_prepare(struct proof *proof, uint32_t index, struct slice source,
                    const struct event *event);
 /* Second step: brings the windows' entries. It may be left out. */

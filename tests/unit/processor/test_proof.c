@@ -254,25 +254,45 @@ static void an_accepted_event_without_a_field_is_told(void **state)
     assert_non_null(strstr(what.text, "data.n"));
 }
 
+static void fill(const struct model_event *model)
+{
+    struct accepted_record record = {.event_id = 1,
+                                     .accepted_at_ns = model->time_ns,
+                                     .source = slice_of_text("s"),
+                                     .event = event_of(model)};
+    assert_int_equal(proof_fill(proof, &record), STATUS_OK);
+}
+
 static void windows_are_filled_with_what_came_before(void **state)
 {
     (void)state;
-    struct model_event event = {.time_ns = 10, .subject = 1, .number = 1, .cost = 5};
+    struct model_event event = {.time_ns = 49, .subject = 1, .number = 1, .cost = 3};
     struct detail what;
-    struct accepted_record record = {.event_id = 1,
-                                     .accepted_at_ns = 10,
-                                     .source = slice_of_text("s"),
-                                     .event = event_of(&event)};
     assert_int_equal(proof_set_policies(proof, &policies), STATUS_OK);
     assert_int_equal(proof_longest_window_ns(proof), 100);
-    assert_int_equal(proof_fill(proof, &record), STATUS_OK);
-    event.time_ns = 49;
-    event.cost = 3;
+    fill(&(struct model_event){.time_ns = 10, .subject = 1, .number = 1, .cost = 5});
     struct event made = event_of(&event);
     proof_prepare(proof, 0, slice_of_text("s"), &made);
     assert_int_equal(proof_accept(proof, 0, 49, &what), STATUS_INVALID);
     assert_string_equal(what.text, "accepted, but with it policy by-subject has 8 units in one "
                                    "window for its key, 7 at most");
+}
+
+/* What has left a window may still be in the sum that is kept of it: that must not hide an excess,
+ * even where the two together pass 64 bits. */
+static void large_costs_that_have_left_do_not_hide_an_excess(void **state)
+{
+    (void)state;
+    static const char text[] = "[policy \"large\"]\nkey = subject\nquota = 9223372036854775807\n"
+                               "window = 40ns\ncost = data.n\n";
+    struct detail detail;
+    assert_int_equal(policy_set_parse(text, "policies", &policies, &detail), STATUS_OK);
+    assert_int_equal(proof_set_policies(proof, &policies), STATUS_OK);
+    fill(&(struct model_event){.time_ns = 5, .cost = INT64_MAX});
+    fill(&(struct model_event){.time_ns = 30, .cost = INT64_MAX});
+    fill(&(struct model_event){.time_ns = 46, .cost = 2}); /* all three together: 2^64 */
+    struct model_event event = {.time_ns = 47, .cost = 1};
+    assert_int_equal(accept(&event), STATUS_INVALID);
 }
 
 /* Keys that have left their windows make room: the table stays as large as what counts. */
@@ -298,6 +318,7 @@ int main(void)
         with_proof(an_accepted_event_over_a_quota_is_told),
         with_proof(an_accepted_event_without_a_field_is_told),
         with_proof(windows_are_filled_with_what_came_before),
+        with_proof(large_costs_that_have_left_do_not_hide_an_excess),
         with_proof(very_many_keys_pass_through),
     };
     return cmocka_run_group_tests_name("proof", tests, NULL, NULL);
