@@ -29,6 +29,7 @@ struct change {
     struct policy_set *policies; /* owned */
     struct window_fill *fill;    /* owned; NULL until the core made it. Afterwards it holds what was
                                     in force before */
+    uint64_t began_ns;           /* log time; the change is made then or later */
     uint64_t next_id;            /* the event that the filler reads next; 0: it has not begun */
     uint64_t durable_id;         /* the filler waits until this event is durable */
     uint32_t laps;               /* of the filler so far */

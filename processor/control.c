@@ -372,8 +372,10 @@ static void calls_answer(struct control *control)
     while (queue_pop(control->service->to_control, &item, 1, 0) == 1) {
         struct call *call = item;
         control->calls_out--;
-        if (call->kind == CALL_POLICY_SET)
+        if (call->kind == CALL_POLICY_SET) {
             control->change_out = false;
+            pin_clear(&control->service->pin); /* if it was made, the log tells what it needs */
+        }
         call_answer(control, call);
     }
 }

@@ -13,17 +13,16 @@ enum {
 
 struct filler {
     struct service *service;
-    struct reader *reader;
-    struct buffer body; /* scratch: records */
+    struct reader *reader; /* of the change at hand; NULL: there was none yet */
+    struct buffer body;    /* scratch: records */
 };
 
-struct filler *filler_new(struct service *service, struct reader *reader)
+struct filler *filler_new(struct service *service)
 {
     struct filler *filler = calloc(1, sizeof *filler);
     if (filler == NULL)
         return NULL;
     filler->service = service;
-    filler->reader = reader;
     buffer_init(&filler->body, BODY_BYTES_MAX);
     return filler;
 }
@@ -45,22 +44,24 @@ static bool ending(const struct filler *filler)
            atomic_load(&filler->service->failure) != STATUS_OK;
 }
 
-/* The first event that the longest window needs, by the log's last time: the change comes later and
- * needs no more. */
+/* The first event that the longest window needs where the change is made at once; later it needs no
+ * more. From here on the log keeps it, if it is still there. */
 static enum status first_find(struct filler *filler, const struct durable *end, struct call *call)
 {
     struct change *change = &call->change;
-    struct replay_reply reply;
-    uint64_t length_ns = window_fill_length_ns(change->fill);
-    uint64_t after_ns = end->last_time_ns > length_ns ? end->last_time_ns - length_ns : 0;
-    enum status status = reader_seek(filler->reader, end, STREAM_ACCEPTED, after_ns + 1,
-                                     &change->next_id, &call->detail);
-    if (status != STATUS_OK || change->next_id <= 1)
-        return status;
-    /* The log must still hold the event before it, or it might lack some of the window. */
-    buffer_clear(&filler->body);
-    return reader_replay(filler->reader, end, STREAM_ACCEPTED, change->next_id - 1, 1,
-                         &filler->body, &reply, &call->detail);
+    const char *directory = filler->service->store_directory;
+    const uint64_t after_ns = window_fill_after_ns(change->fill, change->began_ns);
+    const struct change_place place = {
+        .directory = directory, .end = *end, .now_ns = change->began_ns};
+    pin_set(&filler->service->pin, after_ns);
+    reader_destroy(&filler->reader);
+    enum status status = reader_new(directory, &filler->reader, &call->detail);
+    if (status == STATUS_OK)
+        status = policy_change_expect_kept(change->fill, &place, filler->reader, &call->detail);
+    if (status == STATUS_OK)
+        status = reader_seek(filler->reader, end, STREAM_ACCEPTED, after_ns + 1, &change->next_id,
+                             &call->detail);
+    return status;
 }
 
 static enum status records_add(struct filler *filler, struct call *call)

@@ -1,19 +1,18 @@
 /* filler: the thread that reads the log for a change of the policies, while events flow.
  *
  * It adds what was accepted to the fill of a call, up to the durable end of the log, and hands the
- * call back to the core (live_change.h). It has a reader of its own, and a fill belongs to it while
- * it has the call.
+ * call back to the core (live_change.h). What it reads it pins (pin.h) until control has the call
+ * back. It has a reader of its own, and a fill belongs to it while it has the call.
  */
 #ifndef WEIR_PROCESSOR_FILLER_H
 #define WEIR_PROCESSOR_FILLER_H
 
 #include "processor/service.h"
-#include "processor/store/reader.h"
 
 struct filler;
 
-/* Takes over the reader. NULL when out of memory. */
-struct filler *filler_new(struct service *service, struct reader *reader);
+/* NULL when out of memory. */
+struct filler *filler_new(struct service *service);
 void filler_destroy(struct filler **filler);
 
 /* Runs until service->to_filler is closed and empty; a reading that is under way then is given up.

@@ -66,13 +66,13 @@ enum status held_store_open(struct held_store *held, const struct policy_set *fi
                                   .segment_bytes = held->segment_bytes,
                                   .genesis = buffer_slice(&genesis),
                                   .created_at_ns = created_at_ns};
-    struct log_start start;
-    enum status status =
-        recall_begin(held->directory, FOLD_END_NONE, &held->recovery, &start, NULL, ret_detail);
-    if (start.chain.next_number > 0) {
+    struct recall recall = {.recovery = NULL};
+    enum status status = recall_begin(held->directory, FOLD_END_NONE, false, &recall, ret_detail);
+    held->recovery = recall.recovery;
+    if (recall.start.chain.next_number > 0) {
         log_info("folding on from a snapshot", "batch=%" PRIu64 " event_id=%" PRIu64,
-                 start.chain.next_number, start.chain.next_event_id - 1);
-        options.start = &start;
+                 recall.start.chain.next_number, recall.start.chain.next_event_id - 1);
+        options.start = &recall.start;
     }
     if (status == STATUS_OK)
         status = log_open(&options, fold_visit, held->recovery, &held->log, &warning, ret_detail);
@@ -96,6 +96,8 @@ enum status held_store_settle(struct held_store *held, const struct policy_set *
     if (wanted != NULL && strcmp(wanted->text, state_policies(held->state)->text) != 0) {
         enum status status =
             policy_change_make(held->log, held->directory, held->state, wanted, now_ns, ret_detail);
+        if (status == STATUS_GONE) /* what is asked for cannot be; without it the store starts */
+            status = STATUS_CONFIG;
         if (status != STATUS_OK)
             return status;
         log_warn("the policy given at the start differs from the one in the log, and replaces it",

@@ -38,7 +38,8 @@ MUST_USE enum status held_store_open(struct held_store *held, const struct polic
 
 /* Policies that differ from those in force enter the log as an event of time `now_ns` (not before
  * the log's last time), with a warning, since somebody may have set those in force while it ran;
- * NULL: those in force stay. As policy_change_make. */
+ * NULL: those in force stay. CONFIG: their windows reach back to what the log no longer holds; as
+ * policy_change_make. */
 MUST_USE enum status held_store_settle(struct held_store *held, const struct policy_set *wanted,
                                        uint64_t now_ns, struct detail *ret_detail);
 

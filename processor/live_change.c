@@ -77,6 +77,7 @@ static void come_into_force(struct draft *draft, struct call *call)
 
 static void begin(struct draft *draft, struct call *call)
 {
+    call->change.began_ns = draft->now_ns;
     call->change.fill = window_fill_new(draft->state, call->change.policies);
     if (call->change.fill == NULL)
         draft_refuse_call(draft, call, "out of memory");

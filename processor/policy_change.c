@@ -1,12 +1,14 @@
 #include "processor/policy_change.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/duration.h"
 #include "common/event/codec.h"
 #include "common/wire/record.h"
 #include "processor/core/admission.h"
-#include "processor/store/reader.h"
 
 void policy_change_write(struct buffer *event, uint64_t occurred_at_ns, const char *text,
                          const char *by)
@@ -84,21 +86,51 @@ static enum status fill_visit(void *fill, const struct batch_view *batch, struct
     return STATUS_OK;
 }
 
-enum status policy_change_fill(const char *directory, const struct durable *end,
-                               const struct state *state, const struct policy_set *policies,
-                               struct window_fill **ret_fill, struct detail *ret_detail)
+static enum status reaches_too_far(const struct window_fill *fill, const struct batch_header *first,
+                                   uint64_t now_ns, struct detail *ret_detail)
+{
+    const struct policy *longest = window_fill_longest(fill);
+    const uint64_t kept_s = (now_ns - first->first_time_ns) / NS_PER_S;
+    char window[DURATION_TEXT_BYTES], begin[CLOCK_TEXT_BYTES];
+    duration_format(longest->window_ns, window);
+    clock_format(first->first_time_ns, begin);
+    return detail_set(ret_detail, STATUS_GONE,
+                      "policy %s: its window of %s reaches back to what is no longer kept: the log "
+                      "begins with event %" PRIu64 ", at %s, so a window of at most %" PRIu64
+                      "s can be filled",
+                      longest->name, window, first->first_event_id, begin, kept_s);
+}
+
+enum status policy_change_expect_kept(const struct window_fill *fill,
+                                      const struct change_place *place, struct reader *reader,
+                                      struct detail *ret_detail)
+{
+    struct batch_header first;
+    enum status status = reader_first(reader, &place->end, &first, ret_detail);
+    /* What was dropped is not later than what is kept. */
+    if (status != STATUS_OK || first.number == 0 || window_fill_length_ns(fill) == 0 ||
+        first.first_time_ns <= window_fill_after_ns(fill, place->now_ns))
+        return status;
+    return reaches_too_far(fill, &first, place->now_ns, ret_detail);
+}
+
+enum status policy_change_fill(const struct change_place *place, const struct state *state,
+                               const struct policy_set *policies, struct window_fill **ret_fill,
+                               struct detail *ret_detail)
 {
     struct reader *reader = NULL;
     struct window_fill *fill = window_fill_new(state, policies);
     if (fill == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
-    uint64_t length_ns = window_fill_length_ns(fill);
-    uint64_t after_ns = end->last_time_ns > length_ns ? end->last_time_ns - length_ns : 0;
     enum status status = STATUS_OK;
-    if (length_ns > 0)
-        status = reader_new(directory, &reader, ret_detail);
-    if (status == STATUS_OK && length_ns > 0)
-        status = reader_visit(reader, end, after_ns, fill_visit, fill, ret_detail);
+    if (window_fill_length_ns(fill) > 0) {
+        status = reader_new(place->directory, &reader, ret_detail);
+        if (status == STATUS_OK)
+            status = policy_change_expect_kept(fill, place, reader, ret_detail);
+        if (status == STATUS_OK)
+            status = reader_visit(reader, &place->end, window_fill_after_ns(fill, place->now_ns),
+                                  fill_visit, fill, ret_detail);
+    }
     reader_destroy(&reader);
     if (status != STATUS_OK) {
         window_fill_destroy(&fill);
@@ -166,7 +198,8 @@ enum status policy_change_make(struct log *log, const char *directory, struct st
                                const struct policy_set *policies, uint64_t now_ns,
                                struct detail *ret_detail)
 {
-    struct durable end = log_durable(log);
+    const struct change_place place = {
+        .directory = directory, .end = log_durable(log), .now_ns = now_ns};
     struct window_fill *fill = NULL;
     struct accepted_record record;
     struct buffer event;
@@ -177,7 +210,7 @@ enum status policy_change_make(struct log *log, const char *directory, struct st
     enum status status =
         policy_change_record(state, policies->text, "the command line", now_ns, &event, &record);
     if (status == STATUS_OK)
-        status = policy_change_fill(directory, &end, state, policies, &fill, ret_detail);
+        status = policy_change_fill(&place, state, policies, &fill, ret_detail);
     else
         detail_write(ret_detail, "the policy event cannot be made: %s", status_text(status));
     if (status == STATUS_OK)

@@ -12,7 +12,7 @@
 
 #include "common/wire/record.h"
 #include "processor/core/window_fill.h"
-#include "processor/store/log.h"
+#include "processor/store/reader.h"
 
 #define POLICY_CHANGE_SOURCE  "weir"
 #define POLICY_CHANGE_TYPE    "weir.policy_changed"
@@ -43,10 +43,22 @@ MUST_USE enum status policy_change_apply(struct state *state, struct window_fill
                                          const struct accepted_record *record,
                                          struct decision *decision);
 
-/* The windows that `policies` need, filled with what the log in `directory` holds up to `end`. The
- * reasons of window_fill_add and the reader. */
-MUST_USE enum status policy_change_fill(const char *directory, const struct durable *end,
-                                        const struct state *state,
+/* Where a change is made: behind what the log in `directory` holds up to `end`, at `now_ns`. */
+struct change_place {
+    const char *directory; /* the store's */
+    struct durable end;
+    uint64_t now_ns;
+};
+
+/* Does the log still hold all that the windows need? GONE, naming policy, window and the first
+ * event that is kept: no. The reader was made for this change; DAMAGED, IO. */
+MUST_USE enum status policy_change_expect_kept(const struct window_fill *fill,
+                                               const struct change_place *place,
+                                               struct reader *reader, struct detail *ret_detail);
+
+/* The windows that `policies` need, filled from the log. GONE: they reach back to what it no longer
+ * holds; the reasons of window_fill_add and the reader. */
+MUST_USE enum status policy_change_fill(const struct change_place *place, const struct state *state,
                                         const struct policy_set *policies,
                                         struct window_fill **ret_fill, struct detail *ret_detail);
 

@@ -45,52 +45,65 @@ static enum status snapshot_load(const char *directory, struct snapshot_reader *
     return STATUS_OK;
 }
 
-/* END: it stands behind `end`. Else it is good, or says why not. */
-static enum status snapshot_try(const char *directory, const struct folder *log, uint64_t number,
-                                struct fold_end end, struct recovery **ret_recovery,
-                                struct log_start *ret_start, uint64_t *ret_bytes,
-                                struct detail *ret_detail)
+/* What is looked through for a snapshot. */
+struct search {
+    const char *directory; /* the store's */
+    struct folder log;
+    struct fold_end end;
+};
+
+/* END: it stands behind the end. Else it is good, or says why not. */
+static enum status snapshot_try(const struct search *search, uint64_t number,
+                                struct recall *ret_recall, struct detail *ret_detail)
 {
     struct snapshot_reader *reader = NULL;
-    enum status status = snapshot_reader_new(directory, number, &reader, ret_detail);
+    struct recovery *recovery = NULL;
+    enum status status = snapshot_reader_new(search->directory, number, &reader, ret_detail);
     if (status != STATUS_OK)
         return status;
     const struct log_start start = snapshot_header(reader)->start;
-    if (is_behind(&start, end))
+    if (is_behind(&start, search->end))
         status = STATUS_END;
     if (status == STATUS_OK)
-        status = scan_start_check(log, &start, ret_detail);
+        status = scan_start_check(&search->log, &start, ret_detail);
     if (status == STATUS_OK)
-        status = snapshot_load(directory, reader, ret_recovery, ret_detail);
-    if (status == STATUS_OK) {
-        *ret_start = start;
-        *ret_bytes = snapshot_bytes(reader);
-    }
+        status = snapshot_load(search->directory, reader, &recovery, ret_detail);
+    if (status == STATUS_OK)
+        *ret_recall = (struct recall){
+            .recovery = recovery, .start = start, .snapshot_bytes = snapshot_bytes(reader)};
     snapshot_reader_destroy(&reader);
+    return status;
+}
+
+enum status recall_snapshot(const char *directory, uint64_t number, struct recall *ret_recall,
+                            struct detail *ret_detail)
+{
+    struct search search = {.directory = directory, .log.fd = -1, .end = FOLD_END_NONE};
+    enum status status = folder_open(&search.log, directory, SEGMENT_FOLDER, false, ret_detail);
+    if (status == STATUS_OK)
+        status = snapshot_try(&search, number, ret_recall, ret_detail);
+    folder_close(&search.log);
     return status;
 }
 
 /* ---- the best of them ---- */
 
 /* NOT_FOUND: none is good. */
-static enum status snapshots_try(const char *directory, const struct folder *log,
-                                 struct fold_end end, struct recovery **ret_recovery,
-                                 struct log_start *ret_start, uint64_t *ret_bytes,
-                                 struct detail *ret_detail)
+static enum status snapshots_try(const struct search *search, bool quietly,
+                                 struct recall *ret_recall, struct detail *ret_detail)
 {
     struct segment_list list = {0};
-    enum status status = snapshot_list_read(&list, directory, ret_detail);
+    enum status status = snapshot_list_read(&list, search->directory, ret_detail);
     if (status == STATUS_OK)
         status = STATUS_NOT_FOUND;
     for (size_t i = list.count; i > 0 && status == STATUS_NOT_FOUND; i--) {
         struct detail reason = {""};
-        enum status tried = snapshot_try(directory, log, list.numbers[i - 1], end, ret_recovery,
-                                         ret_start, ret_bytes, &reason);
+        enum status tried = snapshot_try(search, list.numbers[i - 1], ret_recall, &reason);
         if (tried == STATUS_OK)
             status = STATUS_OK;
         else if (tried == STATUS_NO_MEMORY)
             status = detail_set(ret_detail, tried, "%s", reason.text);
-        else if (tried != STATUS_END)
+        else if (tried != STATUS_END && !quietly)
             log_warn("a snapshot cannot be used: going on with the one before",
                      "snapshot=%" PRIu64 " why=\"%s\"", list.numbers[i - 1], reason.text);
     }
@@ -113,50 +126,72 @@ static enum status expect_beginning(const struct folder *log, struct detail *ret
     return status;
 }
 
-enum status recall_begin(const char *directory, struct fold_end end, struct recovery **ret_recovery,
-                         struct log_start *ret_start, uint64_t *ret_snapshot_bytes,
-                         struct detail *ret_detail)
+static enum status begin_with_the_log(const struct search *search, struct recall *ret_recall,
+                                      struct detail *ret_detail)
 {
-    struct folder log = {.fd = -1};
-    uint64_t bytes = 0;
-    *ret_start = (struct log_start){0};
-    enum status status = folder_open(&log, directory, SEGMENT_FOLDER, false, ret_detail);
+    enum status status = STATUS_OK;
+    if (search->log.fd >= 0)
+        status = expect_beginning(&search->log, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct recovery *recovery = recovery_new(search->directory);
+    if (recovery == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    *ret_recall = (struct recall){.recovery = recovery};
+    return STATUS_OK;
+}
+
+enum status recall_begin(const char *directory, struct fold_end end, bool quietly,
+                         struct recall *ret_recall, struct detail *ret_detail)
+{
+    struct search search = {.directory = directory, .log.fd = -1, .end = end};
+    enum status status = folder_open(&search.log, directory, SEGMENT_FOLDER, false, ret_detail);
     if (status == STATUS_OK)
-        status = snapshots_try(directory, &log, end, ret_recovery, ret_start, &bytes, ret_detail);
-    if (status == STATUS_NOT_FOUND) {
-        status = log.fd < 0 ? STATUS_OK : expect_beginning(&log, ret_detail);
-        struct recovery *recovery = status == STATUS_OK ? recovery_new(directory) : NULL;
-        if (status == STATUS_OK && recovery == NULL)
-            status = detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
-        if (status == STATUS_OK)
-            *ret_recovery = recovery;
-    }
-    folder_close(&log);
-    if (status == STATUS_OK && ret_snapshot_bytes != NULL)
-        *ret_snapshot_bytes = bytes;
+        status = snapshots_try(&search, quietly, ret_recall, ret_detail);
+    if (status == STATUS_NOT_FOUND)
+        status = begin_with_the_log(&search, ret_recall, ret_detail);
+    folder_close(&search.log);
     return status;
+}
+
+/* Why recall_begin found no beginning for `end`, where that is before all that is kept. */
+static void tell_first_kept(const char *directory, const struct durable *durable,
+                            struct fold_end end, struct detail *ret_detail)
+{
+    struct reader *reader = NULL;
+    struct batch_header first;
+    if (reader_new(directory, &reader, NULL) == STATUS_OK &&
+        reader_first(reader, durable, &first, NULL) == STATUS_OK &&
+        (end.event_id + 1 < first.first_event_id || end.time_ns < first.first_time_ns))
+        detail_write(ret_detail,
+                     "what the state was then is no longer kept: the first event that is kept is "
+                     "%" PRIu64,
+                     first.first_event_id);
+    reader_destroy(&reader);
 }
 
 enum status recall_state(const char *directory, const struct durable *durable, struct fold_end end,
                          struct state **ret_state, struct detail *ret_detail)
 {
-    struct recovery *recovery = NULL;
+    struct recall recall = {.recovery = NULL};
     struct reader *reader = NULL;
-    struct log_start start;
-    enum status status = recall_begin(directory, end, &recovery, &start, NULL, ret_detail);
+    enum status status = recall_begin(directory, end, false, &recall, ret_detail);
+    if (status == STATUS_GONE)
+        tell_first_kept(directory, durable, end, ret_detail);
     if (status == STATUS_OK)
         status = reader_new(directory, &reader, ret_detail);
     if (status == STATUS_OK) {
-        recovery_end_at(recovery, end);
-        status = reader_follow(reader, durable, &start, recovery_visit, recovery, ret_detail);
+        recovery_end_at(recall.recovery, end);
+        status = reader_follow(reader, durable, &recall.start, recovery_visit, recall.recovery,
+                               ret_detail);
     }
     if (status == STATUS_OK)
-        status = recovery_finish(recovery, ret_detail);
+        status = recovery_finish(recall.recovery, ret_detail);
     else if (status == STATUS_END)
         status = STATUS_OK;
     if (status == STATUS_OK)
-        *ret_state = recovery_take_state(recovery);
+        *ret_state = recovery_take_state(recall.recovery);
     reader_destroy(&reader);
-    recovery_destroy(&recovery);
+    recovery_destroy(&recall.recovery);
     return status;
 }

@@ -15,16 +15,29 @@
 /* Everything: nothing ends the fold but the log. */
 #define FOLD_END_NONE ((struct fold_end){.event_id = UINT64_MAX, .time_ns = UINT64_MAX})
 
+/* Where a fold begins. */
+struct recall {
+    struct recovery *recovery; /* the caller's from then on */
+    struct log_start start;    /* the batch to fold next; zeroed: the log's first */
+    uint64_t snapshot_bytes;   /* size of the snapshot; 0: none */
+};
+
 /* A new recovery that stands where the newest good snapshot not behind `end` does, or at the
- * beginning: then ret_start is zeroed. ret_snapshot_bytes (may be NULL): size of that snapshot.
- * GONE: the log no longer has its beginning, and no snapshot stands for it. IO, NO_MEMORY. */
-MUST_USE enum status recall_begin(const char *directory, struct fold_end end,
-                                  struct recovery **ret_recovery, struct log_start *ret_start,
-                                  uint64_t *ret_snapshot_bytes, struct detail *ret_detail);
+ * beginning. With `quietly` nothing is said of those that are passed over: whoever began before has
+ * done so. GONE: the log no longer has its beginning, and no snapshot stands for it. IO, NO_MEMORY.
+ */
+MUST_USE enum status recall_begin(const char *directory, struct fold_end end, bool quietly,
+                                  struct recall *ret_recall, struct detail *ret_detail);
+
+/* As recall_begin, from the snapshot that stands before batch `number` and no other. NOT_FOUND:
+ * there is none; DAMAGED, IO, NO_MEMORY. */
+MUST_USE enum status recall_snapshot(const char *directory, uint64_t number,
+                                     struct recall *ret_recall, struct detail *ret_detail);
 
 /* The state as of `end`, from the log up to `durable` (a log that somebody writes is read up to
- * there). The caller destroys it. GONE as recall_begin, or `end` is before the oldest snapshot of a
- * log that has lost its beginning; DAMAGED, DIVERGED, IO, NO_MEMORY. */
+ * there). The caller destroys it. GONE as recall_begin; `end` is before the oldest snapshot of a
+ * log that has lost its beginning, or behind a change of the policies whose windows reach back to
+ * what it has lost, with no snapshot in between. DAMAGED, DIVERGED, IO, NO_MEMORY. */
 MUST_USE enum status recall_state(const char *directory, const struct durable *durable,
                                   struct fold_end end, struct state **ret_state,
                                   struct detail *ret_detail);

@@ -324,20 +324,26 @@ static enum status policy_visit(struct recovery *recovery, const struct batch_vi
     struct policy_set *policies;
     struct window_fill *fill = NULL;
     const struct batch_header *header = &batch->header;
-    struct durable end = {.last_batch = header->number,
-                          .last_event_id = header->first_event_id,
-                          .last_rejection_id = header->first_rejection_id - 1,
-                          .last_time_ns = header->last_time_ns,
-                          .segment = batch->segment,
-                          .offset = batch->end_offset};
+    const struct change_place place = {.directory = recovery->directory,
+                                       .end = {.last_batch = header->number,
+                                               .last_event_id = header->first_event_id,
+                                               .last_rejection_id = header->first_rejection_id - 1,
+                                               .last_time_ns = header->last_time_ns,
+                                               .segment = batch->segment,
+                                               .offset = batch->end_offset},
+                                       .now_ns = record->accepted_at_ns};
     if (header->event_count != 1)
         return impossible(batch, "a policy change is not alone", ret_detail);
     enum status status = policy_change_read(&record->event, &policies, ret_detail);
     if (status != STATUS_OK)
         return status;
-    status =
-        policy_change_fill(recovery->directory, &end, recovery->state, policies, &fill, ret_detail);
+    status = policy_change_fill(&place, recovery->state, policies, &fill, ret_detail);
     free(policies);
+    if (status == STATUS_GONE && ret_detail != NULL) {
+        const struct detail why = *ret_detail;
+        detail_write(ret_detail, "event %" PRIu64 " changed the policies: %s", record->event_id,
+                     why.text);
+    }
     if (status != STATUS_OK)
         return status;
     window_fill_decide(fill, record->accepted_at_ns, &recovery->decision);

@@ -1,38 +1,36 @@
 /* retention: drops the oldest segments of the log. Off unless asked for.
  *
- * Segments below a snapshot that stands exactly at a segment's beginning may go, if
+ * What may go by its size, age and place: retention_rule.h. Beyond that nothing goes that a window
+ * may still need:
  *
- *   - the limits ask for it: what stays still has `bytes`, or what goes is older than `for_ns`
- *   - a newer snapshot exists, so that a damaged one still leaves a way to start
- *   - nothing of it is younger than the longest window in force, counted back from the newest
- *     snapshot but one: a fold that begins there can fill every window
- *   - every byte of the snapshot is good
+ *   - the longest policy in force, so that it can be changed at any time and be filled
+ *   - a change of the policies that is being filled (pin.h)
+ *   - each change of the policies behind the newest snapshot but one: a start may fold on from
+ *     there, and fills the windows again when it comes upon the change
  *
- * Older snapshots go with their segments. Ids go on; who asks for what is gone is told the first
- * id that is kept.
+ * Every byte of the snapshot at the new beginning and of the newest two is good before anything
+ * goes. Older snapshots go with their segments. Ids go on; who asks for what is gone is told the
+ * first id that is kept.
  */
 #ifndef WEIR_PROCESSOR_RETENTION_H
 #define WEIR_PROCESSOR_RETENTION_H
 
-#include <stdint.h>
-
 #include "common/policy/policy.h"
 #include "common/wire/record.h"
+#include "processor/retention_rule.h"
+#include "processor/store/log.h"
 
-struct retention_options {
-    uint64_t bytes;  /* 0: no limit */
-    uint64_t for_ns; /* 0: no limit */
+/* What is needed of the log by others than it tells itself. */
+struct retention_need {
+    uint64_t window_ns; /* the longest in force */
+    uint64_t after_ns;  /* what is later is pinned; PIN_NONE */
 };
 
-static inline bool retention_is_on(const struct retention_options *options)
-{
-    return options->bytes > 0 || options->for_ns > 0;
-}
-
-/* Drops what may go at log time `now_ns`; `window_ns` is the longest in force. ret_segments is how
- * many went, 0 mostly. IO, NO_MEMORY: try again later. */
+/* Drops what may go; `durable` was read after the pin was. ret_segments is how many went, 0 mostly.
+ * IO, DAMAGED, NO_MEMORY: try again later. */
 MUST_USE enum status retention_apply(const char *directory, const struct retention_options *options,
-                                     uint64_t now_ns, uint64_t window_ns, uint32_t *ret_segments,
+                                     const struct durable *durable,
+                                     const struct retention_need *need, uint32_t *ret_segments,
                                      struct detail *ret_detail);
 
 /* Where the log begins now. */

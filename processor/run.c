@@ -190,14 +190,10 @@ static enum status sockets_open(struct run *run, struct detail *ret_detail)
 static enum status parts_make(struct run *run, struct detail *ret_detail)
 {
     struct service *service = &run->service;
-    struct reader *reader = NULL, *filler_reader = NULL;
+    struct reader *reader = NULL;
     enum status status = reader_new(run->options.store, &reader, ret_detail);
-    if (status == STATUS_OK)
-        status = reader_new(run->options.store, &filler_reader, ret_detail);
-    if (status != STATUS_OK) {
-        reader_destroy(&reader);
+    if (status != STATUS_OK)
         return status;
-    }
     service->pool = batch_pool_new();
     service->to_commit = queue_new(BATCHES_IN_FLIGHT_MAX, false);
     service->to_core = queue_new(CALLS_WAITING_MAX, true);
@@ -208,9 +204,7 @@ static enum status parts_make(struct run *run, struct detail *ret_detail)
         control_new(service, run->control_socket, reader, state_policies(run->held.state));
     if (run->control == NULL)
         reader_destroy(&reader);
-    run->filler = filler_new(service, filler_reader);
-    if (run->filler == NULL)
-        reader_destroy(&filler_reader);
+    run->filler = filler_new(service);
     run->commit = commit_new(service, run->events_socket);
     run->snapshots = snapshots_new(service, run->options.retention, run->options.snapshot_bytes);
     if (service->pool == NULL || service->to_commit == NULL || service->to_core == NULL ||
@@ -403,6 +397,7 @@ int run_main(int argc, char **argv)
         free(run);
         return status_exit_code(status == STATUS_END ? STATUS_OK : status);
     }
+    pin_init(&run->service.pin);
     run->service.records_per_s = (uint32_t)run->options.records_per_s;
     run->service.store_directory = run->options.store;
     held_store_init(&run->held, run->options.store);
@@ -415,6 +410,7 @@ int run_main(int argc, char **argv)
                  log_durable(run->service.log).last_event_id,
                  log_durable(run->service.log).state_digest);
     run_end(run);
+    pin_fini(&run->service.pin);
     free(run);
     return status == STATUS_OK ? EXIT_CODE_DONE : lifecycle_fail(PROGRAM, status, &detail);
 }

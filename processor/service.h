@@ -5,6 +5,7 @@
  *   commit   write, fdatasync, publish, acknowledge, heartbeat, stats           commit.h
  *   control  hello and policy set (through the core), replay, seek, status      control.h
  *   filler   reads the log for a change of the policies                         filler.h
+ *   snapshots  folds the log behind the others, drops what is old               snapshots.h
  *
  * Counters are written by one thread each and read by any; they are relaxed atomics because nothing
  * is decided by them.
@@ -23,6 +24,7 @@
 #include "common/wire/record.h"
 #include "processor/batch.h"
 #include "processor/core/state.h"
+#include "processor/pin.h"
 #include "processor/queue.h"
 #include "processor/store/log.h"
 
@@ -81,6 +83,7 @@ struct service {
     struct queue *to_core;    /* struct call, control and filler → core */
     struct queue *to_control; /* struct call, answered */
     struct queue *to_filler;  /* struct call, core → filler */
+    struct pin pin;           /* filler and control, against the thread of the snapshots */
     struct counters counters;
     atomic_int failure;           /* enum status; not OK: a thread gave up, the process ends */
     struct detail failure_detail; /* written once, before `failure` */

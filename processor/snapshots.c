@@ -107,12 +107,16 @@ static bool sealed_part(const struct snapshots *self, struct durable *ret_sealed
 static enum status begin(struct snapshots *self, struct detail *ret_detail)
 {
     const char *directory = self->service->store_directory;
+    struct recall recall;
     self->behind_bytes = 0;
-    enum status status = recall_begin(directory, FOLD_END_NONE, &self->recovery, &self->start,
-                                      &self->snapshot_bytes, ret_detail);
-    if (status == STATUS_OK)
-        status = reader_new(directory, &self->reader, ret_detail);
-    return status;
+    /* Quietly: the start has told of those that cannot be used. */
+    enum status status = recall_begin(directory, FOLD_END_NONE, true, &recall, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    self->recovery = recall.recovery;
+    self->start = recall.start;
+    self->snapshot_bytes = recall.snapshot_bytes;
+    return reader_new(directory, &self->reader, ret_detail);
 }
 
 /* ---- writing ---- */
@@ -156,9 +160,13 @@ static void drop_old(struct snapshots *self)
     uint32_t segments = 0;
     if (!retention_is_on(&self->retention))
         return;
-    if (retention_apply(service->store_directory, &self->retention,
-                        log_durable(service->log).last_time_ns,
-                        counter_get(&service->counters.window_ns), &segments, &detail) != STATUS_OK)
+    const struct retention_need need = {.after_ns = pin_drop_begin(&service->pin),
+                                        .window_ns = counter_get(&service->counters.window_ns)};
+    const struct durable durable = log_durable(service->log);
+    const enum status status = retention_apply(service->store_directory, &self->retention, &durable,
+                                               &need, &segments, &detail);
+    pin_drop_end(&service->pin);
+    if (status != STATUS_OK)
         log_warn("retention could not drop old segments: tried again later", "why=\"%s\"",
                  detail.text);
     if (segments == 0)

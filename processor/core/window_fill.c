@@ -54,15 +54,28 @@ void window_fill_destroy(struct window_fill **fill)
     *fill = NULL;
 }
 
+const struct policy *window_fill_longest(const struct window_fill *fill)
+{
+    const struct policy *longest = NULL;
+    for (uint32_t i = 0; i < fill->policies->count; i++) {
+        const struct policy *policy = &fill->policies->items[i];
+        if (fill->carried_from[i] == POLICY_NONE &&
+            (longest == NULL || policy->window_ns > longest->window_ns))
+            longest = policy;
+    }
+    return longest;
+}
+
 uint64_t window_fill_length_ns(const struct window_fill *fill)
 {
-    uint64_t longest_ns = 0;
-    for (uint32_t i = 0; i < fill->policies->count; i++) {
-        uint64_t window_ns = fill->policies->items[i].window_ns;
-        if (fill->carried_from[i] == POLICY_NONE && window_ns > longest_ns)
-            longest_ns = window_ns;
-    }
-    return longest_ns;
+    const struct policy *longest = window_fill_longest(fill);
+    return longest == NULL ? 0 : longest->window_ns;
+}
+
+uint64_t window_fill_after_ns(const struct window_fill *fill, uint64_t now_ns)
+{
+    const uint64_t length_ns = window_fill_length_ns(fill);
+    return now_ns > length_ns ? now_ns - length_ns : 0;
 }
 
 uint64_t window_fill_next_event_id(const struct window_fill *fill)

@@ -361,6 +361,12 @@ enum status reader_seek(struct reader *reader, const struct durable *durable, en
     return STATUS_OK;
 }
 
+enum status reader_first(struct reader *reader, const struct durable *durable,
+                         struct batch_header *ret_first, struct detail *ret_detail)
+{
+    return walk_first(&reader->walk, durable, ret_first, ret_detail);
+}
+
 enum status reader_visit(struct reader *reader, const struct durable *durable, uint64_t after_ns,
                          log_visit_fn *visit, void *context, struct detail *ret_detail)
 {

@@ -33,6 +33,10 @@ MUST_USE enum status reader_seek(struct reader *reader, const struct durable *du
                                  enum stream stream, uint64_t time_ns, uint64_t *ret_id,
                                  struct detail *ret_detail);
 
+/* The first batch that is kept; number 0: nothing was ever dropped. DAMAGED, IO. */
+MUST_USE enum status reader_first(struct reader *reader, const struct durable *durable,
+                                  struct batch_header *ret_first, struct detail *ret_detail);
+
 /* Visits the batches whose last time is > after_ns, in order, up to `durable`. */
 MUST_USE enum status reader_visit(struct reader *reader, const struct durable *durable,
                                   uint64_t after_ns, log_visit_fn *visit, void *context,

@@ -87,6 +87,7 @@ enum status judge_begin(struct judge *judge, struct state *state)
     enum status status = proof_set_policies(judge->proof, state_policies(state));
     if (status != STATUS_OK)
         return status;
+    state_destroy(&judge->state);
     judge->state = state;
     judge->proof_from_ns =
         state_position(state).last_time_ns + proof_longest_window_ns(judge->proof);
@@ -620,20 +621,28 @@ static enum status proof_fill_visit(void *proof, const struct batch_view *batch,
     return STATUS_OK;
 }
 
-/* The proof's windows under other policies, from the log up to `end`. */
-static enum status proof_change(struct judge *judge, const struct durable *end,
+/* The proof's windows under other policies, from the log. A policy that stays is filled as well,
+ * and may reach back to what is gone. */
+static enum status proof_change(struct judge *judge, const struct change_place *place,
                                 const struct policy_set *policies, struct detail *ret_detail)
 {
     struct reader *reader = NULL;
+    struct batch_header first = {0};
+    judge->proof_from_ns = 0;
     if (proof_set_policies(judge->proof, policies) != STATUS_OK)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
     uint64_t length_ns = proof_longest_window_ns(judge->proof);
-    uint64_t after_ns = end->last_time_ns > length_ns ? end->last_time_ns - length_ns : 0;
+    uint64_t after_ns = place->now_ns > length_ns ? place->now_ns - length_ns : 0;
     if (length_ns == 0)
         return STATUS_OK;
-    enum status status = reader_new(judge->directory, &reader, ret_detail);
+    enum status status = reader_new(place->directory, &reader, ret_detail);
     if (status == STATUS_OK)
-        status = reader_visit(reader, end, after_ns, proof_fill_visit, judge->proof, ret_detail);
+        status = reader_first(reader, &place->end, &first, ret_detail);
+    if (status == STATUS_OK)
+        status =
+            reader_visit(reader, &place->end, after_ns, proof_fill_visit, judge->proof, ret_detail);
+    if (status == STATUS_OK && first.number > 0 && first.first_time_ns > after_ns)
+        judge->proof_from_ns = first.first_time_ns + length_ns;
     reader_destroy(&reader);
     return status;
 }
@@ -644,25 +653,26 @@ static enum status policies_change(struct judge *judge, const struct accepted_re
     struct policy_set *policies;
     struct window_fill *fill = NULL;
     const struct batch_header *header = &judge->batch->header;
-    const struct durable end = {.last_batch = header->number,
-                                .last_event_id = header->first_event_id,
-                                .last_rejection_id = header->first_rejection_id - 1,
-                                .last_time_ns = header->last_time_ns,
-                                .segment = judge->batch->segment,
-                                .offset = judge->batch->end_offset};
+    const struct change_place place = {.directory = judge->directory,
+                                       .end = {.last_batch = header->number,
+                                               .last_event_id = header->first_event_id,
+                                               .last_rejection_id = header->first_rejection_id - 1,
+                                               .last_time_ns = header->last_time_ns,
+                                               .segment = judge->batch->segment,
+                                               .offset = judge->batch->end_offset},
+                                       .now_ns = record->accepted_at_ns};
     if (header->event_count != 1)
         return lost(judge, "a policy change is not alone in it", ret_detail);
     if (policy_change_read(&record->event, &policies, ret_detail) != STATUS_OK)
         return lost(judge, "its policies cannot be read", ret_detail);
-    enum status status =
-        policy_change_fill(judge->directory, &end, judge->state, policies, &fill, ret_detail);
+    enum status status = policy_change_fill(&place, judge->state, policies, &fill, ret_detail);
     if (status == STATUS_OK) {
         window_fill_decide(fill, judge->now_ns, &judge->decision);
         status = apply(judge, ret_detail);
     }
     window_fill_destroy(&fill);
     if (status == STATUS_OK)
-        status = proof_change(judge, &end, policies, ret_detail);
+        status = proof_change(judge, &place, policies, ret_detail);
     free(policies);
     return status;
 }

@@ -36,13 +36,14 @@ struct judge_result {
 struct judge *judge_new(const char *directory, struct findings *findings);
 void judge_destroy(struct judge **judge);
 
-/* Begins with a state from a snapshot instead of the genesis, for a log that has lost its
- * beginning; takes it over when it succeeds. Windows reach back to what is gone: until the longest
- * of them has passed, refusals are decided again but not proved. NO_MEMORY. */
+/* Begins, or begins again, with a state from a snapshot, for a log that has lost its beginning;
+ * takes it over when it succeeds. Windows reach back to what is gone: until the longest of them has
+ * passed, refusals are decided again but not proved. NO_MEMORY. */
 MUST_USE enum status judge_begin(struct judge *judge, struct state *state);
 
 /* A log_visit_fn; the context is the judge. INVALID: it cannot go on behind what it has found;
- * NO_MEMORY, IO. */
+ * GONE: the batch changes the policies, and their windows reach back to what the log no longer
+ * holds: only judge_begin goes on; NO_MEMORY, IO. */
 enum status judge_visit(void *context, const struct batch_view *batch, struct detail *ret_detail);
 
 struct judge_result judge_result(const struct judge *judge);

@@ -9,10 +9,11 @@
 #include "common/app/options.h"
 #include "common/app/progress.h"
 #include "common/base/clock.h"
+#include "common/base/logger.h"
 #include "common/event/codec.h"
 #include "common/event/json.h"
 #include "processor/recall.h"
-#include "processor/retention.h"
+#include "processor/store/snapshot.h"
 #include "processor/tools/judge.h"
 #include "processor/tools/store_view.h"
 
@@ -26,6 +27,9 @@ struct verify {
     struct store_view *view;
     struct findings findings;
     struct judge *judge;
+    bool passing_over;             /* until a snapshot stands before a batch */
+    struct segment_list snapshots; /* from which it may go on */
+    uint64_t undecided;            /* events and rejections that were passed over */
     struct progress progress;
     uint64_t looked_at; /* records, when the clock was last read */
 };
@@ -78,13 +82,65 @@ static void progress_tick(struct verify *v, const struct batch_view *batch)
     progress_say(&v->progress, line, fields, records, now_ns);
 }
 
-/* A log_visit_fn. */
+/* The judge goes on with the state of the snapshot that stands before batch `number`. */
+static enum status judge_recall(struct verify *v, uint64_t number, struct log_start *ret_start,
+                                struct detail *ret_detail)
+{
+    struct recall recall;
+    enum status status = recall_snapshot(v->store, number, &recall, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct state *state = recovery_take_state(recall.recovery);
+    status = judge_begin(v->judge, state);
+    if (status != STATUS_OK)
+        state_destroy(&state);
+    recovery_destroy(&recall.recovery);
+    *ret_start = recall.start;
+    return status;
+}
+
+/* The windows of other policies reach back to what is gone: the next snapshot has them. */
+static enum status pass_over_begin(struct verify *v, const struct batch_view *batch,
+                                   struct detail *why)
+{
+    progress_break(&v->progress);
+    log_warn("not decided again: a change of the policies, and what follows up to a snapshot",
+             "batch=%" PRIu64 " event_id=%" PRIu64 " why=\"%s\"", batch->header.number,
+             batch->header.first_event_id, why->text);
+    v->passing_over = true;
+    segment_list_fini(&v->snapshots);
+    return snapshot_list_read(&v->snapshots, v->store, why);
+}
+
+/* Goes on before this batch if a good snapshot stands there. */
+static enum status pass_over_end(struct verify *v, const struct batch_view *batch,
+                                 struct detail *ret_detail)
+{
+    struct log_start start;
+    for (size_t i = 0; i < v->snapshots.count; i++)
+        if (v->snapshots.numbers[i] == batch->header.number) {
+            enum status status = judge_recall(v, batch->header.number, &start, ret_detail);
+            v->passing_over = status != STATUS_OK;
+            return status == STATUS_NO_MEMORY ? status : STATUS_OK;
+        }
+    return STATUS_OK;
+}
+
+/* A log_visit_fn: bytes and order are checked before it is called. */
 static enum status visit(void *context, const struct batch_view *batch, struct detail *ret_detail)
 {
     struct verify *v = context;
+    enum status status = STATUS_OK;
     if (lifecycle_stopping())
         return detail_set(ret_detail, STATUS_INTERRUPTED, "stopped before the end of the log");
-    enum status status = judge_visit(v->judge, batch, ret_detail);
+    if (v->passing_over)
+        status = pass_over_end(v, batch, ret_detail);
+    if (status == STATUS_OK && !v->passing_over)
+        status = judge_visit(v->judge, batch, ret_detail);
+    if (status == STATUS_GONE)
+        status = pass_over_begin(v, batch, ret_detail);
+    if (v->passing_over)
+        v->undecided += (uint64_t)batch->header.event_count + batch->header.rejection_count;
     if (status == STATUS_OK)
         progress_tick(v, batch);
     return status;
@@ -94,26 +150,20 @@ static enum status visit(void *context, const struct batch_view *batch, struct d
 static enum status beginning_find(struct verify *v, struct log_start *ret_start,
                                   struct detail *ret_detail)
 {
-    struct first_kept *first = malloc(sizeof *first);
-    struct recovery *recovery = NULL;
+    struct batch_header first;
     *ret_start = (struct log_start){0}; /* the genesis */
-    if (first == NULL)
-        return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
-    enum status status = retention_first_kept(v->store, first, ret_detail);
-    if (status == STATUS_OK) {
-        const struct fold_end end = {.event_id = first->event_id - 1, .time_ns = UINT64_MAX};
-        status = recall_begin(v->store, end, &recovery, ret_start, NULL, ret_detail);
-    }
-    free(first);
-    if (recovery != NULL) {
-        struct state *state = recovery_take_state(recovery);
-        status = state == NULL ? detail_set(ret_detail, STATUS_GONE, "no snapshot is good")
-                               : judge_begin(v->judge, state);
-        if (status != STATUS_OK)
-            state_destroy(&state);
-        recovery_destroy(&recovery);
-    }
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    enum status status =
+        reader_first(store_view_reader(v->view), store_view_durable(v->view), &first, ret_detail);
+    if (status != STATUS_OK || first.number == 0)
+        return status;
+    status = judge_recall(v, first.number, ret_start, ret_detail);
+    if (status == STATUS_NO_MEMORY || status == STATUS_IO || status == STATUS_OK)
+        return status;
+    const struct detail why = *ret_detail;
+    return detail_set(ret_detail, STATUS_GONE,
+                      "%s: the log begins with event %" PRIu64
+                      ", and no good snapshot says what the state was there: %s",
+                      v->store, first.first_event_id, why.text);
 }
 
 static enum status log_read(struct verify *v, struct detail *ret_detail)
@@ -160,10 +210,10 @@ static void violations_write(const struct findings *findings, struct buffer *map
     }
 }
 
-/* 16 digits, as status tells it. */
+/* 16 digits, as status tells it; all 0 where nobody knows. */
 static void state_digest_format(const struct verify *v, char ret_hex[DIGEST_HEX_BYTES])
 {
-    const struct state *state = v->judge == NULL ? NULL : judge_state(v->judge);
+    const struct state *state = v->judge == NULL || v->passing_over ? NULL : judge_state(v->judge);
     snprintf(ret_hex, DIGEST_HEX_BYTES, "%016" PRIx64, state == NULL ? 0 : state_digest(state));
 }
 
@@ -174,12 +224,13 @@ static void result_write(const struct verify *v, bool ok, double seconds, struct
     if (v->judge != NULL)
         result = judge_result(v->judge);
     digest_hex(&result.records, digest);
-    codec_map(map, 10);
+    codec_map(map, 11);
     codec_text(map, "ok");
     codec_bool(map, ok);
     uint_pair(map, "events", result.events);
     uint_pair(map, "rejections", result.rejections);
     uint_pair(map, "batches", result.batches);
+    uint_pair(map, "undecided", v->undecided);
     uint_pair(map, "violation_count", v->findings.count);
     violations_write(&v->findings, map);
     text_pair(map, "records_digest", digest);
@@ -215,6 +266,8 @@ static void text_say(const struct verify *v, bool ok, double seconds)
     if (findings->count > FINDINGS_KEPT)
         printf("… and %" PRIu64 " more\n", findings->count - FINDINGS_KEPT);
     state_digest_format(v, digest);
+    if (v->undecided > 0)
+        printf("%" PRIu64 " events and rejections were not decided again\n", v->undecided);
     printf("%s: %" PRIu64 " events and %" PRIu64 " rejections in %" PRIu64 " batches, %" PRIu64
            " violations, state %s, %.2f s, %.0f/s\n",
            ok ? "ok" : "NOT OK", result.events, result.rejections, result.batches, findings->count,
@@ -261,6 +314,7 @@ int verify_main(int argc, char **argv)
     if (status == STATUS_OK)
         code = verify_run(v);
     judge_destroy(&v->judge);
+    segment_list_fini(&v->snapshots);
     store_view_close(&v->view);
     free(v);
     return code;

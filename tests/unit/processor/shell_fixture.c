@@ -128,6 +128,7 @@ void shell_open(struct shell *shell, const char *policies, uint32_t records_per_
     service->to_core = queue_new(CALLS_WAITING_MAX, true);
     service->to_control = queue_new(2 * CALLS_WAITING_MAX, true);
     service->to_filler = queue_new(CHANGES_WAITING_MAX, false);
+    pin_init(&service->pin);
     shell->pull = socket_of(shell, SOCKET_PULL);
     shell->push = socket_of(shell, SOCKET_PUSH);
     shell->ingest = ingest_new(service, shell->state, shell->pull);
@@ -245,6 +246,7 @@ void shell_close(struct shell *shell)
     queue_destroy(&service->to_core);
     queue_destroy(&service->to_control);
     queue_destroy(&service->to_filler);
+    pin_fini(&service->pin);
     batch_pool_destroy(&service->pool);
     log_close(&service->log);
     recovery_destroy(&shell->recovery);
