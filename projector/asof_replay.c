@@ -5,32 +5,22 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/event/codec.h"
-#include "common/wire/socket.h"
 #include "projector/core/asof_search.h"
 #include "projector/core/fold.h"
+#include "projector/replay_link.h"
 #include "projector/sql/sql_answer.h"
 #include "projector/sql/sql_moment.h"
 #include "projector/store/snapshot.h"
 
 #define PATIENCE_NS (5 * NS_PER_S) /* then the processor counts as not there */
 
-enum {
-    HIGH_WATER_MARK = 8,
-    REPLY_BYTES_MAX = 4 * 1024 * 1024,
-    REQUEST_BYTES_MAX = 64,
-    NUMBER_BYTES = 8,
-    WAIT_MS = 50,
-    RECORDS_MAX = 1000000, /* the processor's limit on bytes comes first */
-};
+enum { WAIT_MS = 50 };
 
 struct asof_replay {
     const struct asof_options *options;
     const atomic_bool *stop;
-    struct socket *control;
+    struct replay_link *link;
     uint64_t number; /* of the request under way */
-    struct frame head, header, body;
-    struct buffer request;
 };
 
 /* Where a moment is in the log. */
@@ -47,15 +37,7 @@ enum status asof_replay_open(const struct asof_options *options, const atomic_bo
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory");
     replay->options = options;
     replay->stop = stop;
-    frame_init(&replay->head);
-    frame_init(&replay->header);
-    frame_init(&replay->body);
-    buffer_init(&replay->request, REQUEST_BYTES_MAX);
-    struct socket_options control = {.kind = SOCKET_DEALER,
-                                     .endpoint = options->endpoints->control,
-                                     .high_water_mark = HIGH_WATER_MARK,
-                                     .message_bytes_max = REPLY_BYTES_MAX};
-    enum status status = socket_open(&control, &replay->control, ret_detail);
+    enum status status = replay_link_open(options->endpoints->control, &replay->link, ret_detail);
     if (status == STATUS_OK)
         *ret_replay = replay;
     else
@@ -65,82 +47,40 @@ enum status asof_replay_open(const struct asof_options *options, const atomic_bo
 
 void asof_replay_close(struct asof_replay **replay)
 {
-    struct asof_replay *old = *replay;
-    if (old == NULL)
+    if (*replay == NULL)
         return;
-    frame_fini(&old->head);
-    frame_fini(&old->header);
-    frame_fini(&old->body);
-    buffer_fini(&old->request);
-    socket_close(&old->control);
-    free(old);
+    replay_link_close(&(*replay)->link);
+    free(*replay);
     *replay = NULL;
 }
 
 /* --- asking the processor --- */
 
-static enum status send(struct asof_replay *replay, const struct control_request *request,
-                        struct detail *ret_detail)
+static enum status cannot_ask(struct detail *ret_detail)
 {
-    uint8_t number[NUMBER_BYTES];
-    codec_put_be(number, ++replay->number, NUMBER_BYTES);
-    buffer_clear(&replay->request);
-    control_request_write(&replay->request, request);
-    enum status status = replay->request.status;
-    if (status == STATUS_OK)
-        status = socket_send(replay->control, (struct slice){number, NUMBER_BYTES}, true);
-    if (status == STATUS_OK)
-        status = socket_send(replay->control, buffer_slice(&replay->request), false);
-    if (status == STATUS_OK)
-        return status;
     return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor cannot be asked now");
-}
-
-/* One message of up to three frames; END: none is there. */
-static enum status receive(struct asof_replay *replay)
-{
-    struct frame *frames[] = {&replay->head, &replay->header, &replay->body};
-    frame_fini(&replay->header);
-    frame_fini(&replay->body);
-    for (int i = 0; i < 3; i++) {
-        enum status status = socket_receive(replay->control, frames[i]);
-        if (status != STATUS_OK || !frame_more(frames[i]))
-            return status;
-    }
-    socket_discard_rest(replay->control, &replay->body);
-    return STATUS_OK;
-}
-
-static bool is_answer(const struct asof_replay *replay)
-{
-    uint8_t number[NUMBER_BYTES];
-    codec_put_be(number, replay->number, NUMBER_BYTES);
-    return slice_equal(frame_slice(&replay->head), (struct slice){number, NUMBER_BYTES});
-}
-
-/* Waits for the answer to the request that was sent last. */
-static enum status await(struct asof_replay *replay, struct detail *ret_detail)
-{
-    uint64_t until_ns = clock_boot_ns() + PATIENCE_NS;
-    while (!atomic_load(replay->stop) && clock_boot_ns() < until_ns) {
-        struct socket_wait item = {.socket = replay->control};
-        enum status status = socket_wait(&item, 1, WAIT_MS);
-        if (status != STATUS_OK)
-            continue;
-        if (receive(replay) == STATUS_OK && is_answer(replay))
-            return STATUS_OK;
-    }
-    return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor does not answer: ask again");
 }
 
 static enum status send_replay(struct asof_replay *replay, enum stream stream, uint64_t from,
                                uint64_t max, struct detail *ret_detail)
 {
-    struct control_request request = {.verb = CONTROL_REPLAY,
-                                      .stream = stream,
-                                      .from = from,
-                                      .max = max < RECORDS_MAX ? max : RECORDS_MAX};
-    return send(replay, &request, ret_detail);
+    enum status status = replay_link_ask(replay->link, ++replay->number, stream, from, max);
+    return status == STATUS_OK ? status : cannot_ask(ret_detail);
+}
+
+/* Waits for the answer to the request that was sent last. */
+static enum status await(struct asof_replay *replay, struct detail *ret_detail)
+{
+    uint64_t until_ns = clock_boot_ns() + PATIENCE_NS, number;
+    while (!atomic_load(replay->stop) && clock_boot_ns() < until_ns) {
+        struct socket_wait item = {.socket = replay_link_socket(replay->link)};
+        enum status status = socket_wait(&item, 1, WAIT_MS);
+        if (status != STATUS_OK)
+            continue;
+        if (replay_link_receive(replay->link, &number) == STATUS_OK && number == replay->number)
+            return STATUS_OK;
+    }
+    return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor does not answer: ask again");
 }
 
 static enum status await_replay(struct asof_replay *replay, struct replay_reply *ret_reply,
@@ -148,7 +88,7 @@ static enum status await_replay(struct asof_replay *replay, struct replay_reply 
 {
     enum status status = await(replay, ret_detail);
     if (status == STATUS_OK)
-        status = replay_reply_read(frame_slice(&replay->header), ret_reply, ret_detail);
+        status = replay_reply_read(replay_link_header(replay->link), ret_reply, ret_detail);
     if (status == STATUS_OK && !log_id_equal(&ret_reply->log_id, &replay->options->log_id))
         status = detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor serves another log");
     return status;
@@ -173,11 +113,11 @@ static enum status seek(struct asof_replay *replay, enum stream stream, uint64_t
     struct mp_reader reader;
     uint32_t items;
     uint64_t id;
-    enum status status = send(replay, &request, ret_detail);
+    if (replay_link_send(replay->link, ++replay->number, &request) != STATUS_OK)
+        return cannot_ask(ret_detail);
+    enum status status = await(replay, ret_detail);
     if (status == STATUS_OK)
-        status = await(replay, ret_detail);
-    if (status == STATUS_OK)
-        status = control_reply_read(frame_slice(&replay->header), &reader, &items, ret_detail);
+        status = control_reply_read(replay_link_header(replay->link), &reader, &items, ret_detail);
     if (status != STATUS_OK)
         return status;
     if (items != 1 || mp_read_uint(&reader, &id) != STATUS_OK || id == 0)
@@ -193,7 +133,7 @@ static enum status read_rejection(struct asof_replay *replay, uint64_t id,
 {
     struct replay_reply reply;
     enum status status = ask_replay(replay, STREAM_REJECTED, id, 1, &reply, ret_detail);
-    struct mp_reader reader = mp_reader_of(frame_slice(&replay->body));
+    struct mp_reader reader = mp_reader_of(replay_link_body(replay->link));
     if (status == STATUS_OK &&
         (reply.count != 1 || rejection_read(&reader, ret_record) != STATUS_OK))
         status =
@@ -207,7 +147,7 @@ static enum status read_accepted(struct asof_replay *replay, uint64_t id,
 {
     struct replay_reply reply;
     enum status status = ask_replay(replay, STREAM_ACCEPTED, id, 1, &reply, ret_detail);
-    struct mp_reader reader = mp_reader_of(frame_slice(&replay->body));
+    struct mp_reader reader = mp_reader_of(replay_link_body(replay->link));
     if (status != STATUS_OK)
         return status;
     *ret_last_id = reply.last_id;
@@ -338,7 +278,7 @@ static enum status apply_until(struct asof_replay *replay, struct fold *fold, en
         if (next <= last)
             status = send_replay(replay, stream, next, last - next + 1, ret_detail);
         if (status == STATUS_OK)
-            status = fold_apply(fold, stream, frame_slice(&replay->body), reply.count, &hash,
+            status = fold_apply(fold, stream, replay_link_body(replay->link), reply.count, &hash,
                                 ret_detail);
     }
     return status;

@@ -8,22 +8,26 @@
 #include "common/base/logger.h"
 #include "common/event/codec.h"
 #include "common/wire/request.h"
+#include "projector/core/piece.h"
+#include "projector/replay_link.h"
 
 enum {
     EVENTS_HIGH_WATER_MARK = 128, /* messages of up to a whole batch; more are lost and replayed */
-    CONTROL_HIGH_WATER_MARK = 8,
-    REPLY_BYTES_MAX = 4 * 1024 * 1024, /* a replay is about 1 MiB */
-    REPLAY_RECORDS_MAX = 1000000,      /* the processor's limit on bytes comes first */
     MESSAGES_PER_TURN_MAX = 64,
     REPLIES_PER_TURN_MAX = 4,
-    REQUEST_BYTES_MAX = 64,
-    NUMBER_BYTES = 8,
+};
+
+/* What is kept of the last replay of one stream. */
+struct kept_piece {
+    struct frame frame; /* owns the bytes */
+    struct piece piece;
 };
 
 struct follower {
-    struct socket *events, *control;
-    struct frame head, header, body; /* of the message being handled */
-    struct buffer request;
+    struct socket *events;
+    struct replay_link *link;
+    struct frame head, header, body;        /* of the live message being handled */
+    struct kept_piece kept[FOLLOW_STREAMS]; /* by enum stream */
     struct follow follow;
     struct fold *fold;
     uint64_t newest_event_id;
@@ -41,13 +45,9 @@ static enum status open_sockets(struct follower *follower, const struct endpoint
         .high_water_mark = EVENTS_HIGH_WATER_MARK,
         .message_bytes_max = FEED_MESSAGE_BYTES_MAX,
         .subscriptions = {FEED_TOPIC_ACCEPTED, FEED_TOPIC_REJECTED, FEED_TOPIC_HEARTBEAT}};
-    struct socket_options control = {.kind = SOCKET_DEALER,
-                                     .endpoint = endpoints->control,
-                                     .high_water_mark = CONTROL_HIGH_WATER_MARK,
-                                     .message_bytes_max = REPLY_BYTES_MAX};
     enum status status = socket_open(&events, &follower->events, ret_detail);
     if (status == STATUS_OK)
-        status = socket_open(&control, &follower->control, ret_detail);
+        status = replay_link_open(endpoints->control, &follower->link, ret_detail);
     return status;
 }
 
@@ -60,7 +60,8 @@ enum status follower_open(const struct endpoints *endpoints, struct follower **r
     frame_init(&follower->head);
     frame_init(&follower->header);
     frame_init(&follower->body);
-    buffer_init(&follower->request, REQUEST_BYTES_MAX);
+    for (int i = 0; i < FOLLOW_STREAMS; i++)
+        frame_init(&follower->kept[i].frame);
     enum status status = open_sockets(follower, endpoints, ret_detail);
     if (status == STATUS_OK)
         *ret_follower = follower;
@@ -77,9 +78,10 @@ void follower_close(struct follower **follower)
     frame_fini(&old->head);
     frame_fini(&old->header);
     frame_fini(&old->body);
-    buffer_fini(&old->request);
+    for (int i = 0; i < FOLLOW_STREAMS; i++)
+        frame_fini(&old->kept[i].frame);
     socket_close(&old->events);
-    socket_close(&old->control);
+    replay_link_close(&old->link);
     free(old);
     *follower = NULL;
 }
@@ -154,8 +156,8 @@ enum status follower_ask_log(struct follower *follower, struct follower_log *ret
                              struct detail *ret_detail)
 {
     struct control_request request = {.verb = CONTROL_STATUS};
-    enum status status =
-        request_exchange(follower->control, &request, lifecycle_fd(), &follower->head, ret_detail);
+    enum status status = request_exchange(replay_link_socket(follower->link), &request,
+                                          lifecycle_fd(), &follower->head, ret_detail);
     if (status == STATUS_OK)
         status = read_log(frame_slice(&follower->head), ret_log, ret_detail);
     return status;
@@ -181,19 +183,6 @@ static void know_of(struct follower *follower, uint64_t event_id)
         follower->newest_event_id = event_id;
 }
 
-/* Passes over `skip` records and gives the hash of the last of them. */
-static enum status pass_over(struct mp_reader *reader, uint64_t skip, uint64_t *ret_hash)
-{
-    const uint8_t *last = reader->at;
-    for (uint64_t i = 0; i < skip; i++) {
-        last = reader->at;
-        if (mp_skip(reader) != STATUS_OK)
-            return STATUS_DAMAGED;
-    }
-    *ret_hash = hash_content(0, last, (size_t)(reader->at - last));
-    return STATUS_OK;
-}
-
 static void warn_of_old_events(struct follower *follower)
 {
     uint64_t last_id = 0, count = fold_not_migrated(follower->fold, &last_id);
@@ -204,24 +193,39 @@ static void warn_of_old_events(struct follower *follower)
     follower->not_migrated = count;
 }
 
-static enum status carry_out(struct follower *follower, const struct follow_step *step,
-                             struct detail *ret_detail)
+static enum status too_few(enum stream stream, struct detail *ret_detail)
 {
-    struct mp_reader reader = mp_reader_of(frame_slice(&follower->body));
-    uint64_t hash = 0;
-    enum status status = STATUS_OK;
-    if (step->skip > 0 && pass_over(&reader, step->skip, &hash) != STATUS_OK)
-        return detail_set(ret_detail, STATUS_DAMAGED, "fewer %s records came than were announced",
-                          stream_text(step->stream));
-    if (step->anchored)
-        status = follow_check_anchor(&follower->follow, step->stream, hash, ret_detail);
-    if (status != STATUS_OK || step->count == 0)
-        return status;
-    struct slice rest = {reader.at, (size_t)(reader.end - reader.at)};
-    status = fold_apply(follower->fold, step->stream, rest, step->count, &hash, ret_detail);
+    return detail_set(ret_detail, STATUS_DAMAGED, "fewer %s records came than were announced",
+                      stream_text(stream));
+}
+
+/* Leaves what is new in the piece, behind a look at what is not. */
+static enum status pass_over_seen(const struct follower *follower, const struct follow_step *step,
+                                  struct piece *piece, struct detail *ret_detail)
+{
+    uint64_t hash;
+    if (step->skip == 0)
+        return STATUS_OK;
+    if (piece_pass_over(piece, step->skip, &hash) != STATUS_OK)
+        return too_few(step->stream, ret_detail);
+    if (!step->anchored)
+        return STATUS_OK;
+    return follow_check_anchor(&follower->follow, step->stream, hash, ret_detail);
+}
+
+static enum status apply(struct follower *follower, enum stream stream, struct piece *piece,
+                         uint64_t count, struct detail *ret_detail)
+{
+    struct slice records;
+    uint64_t hash;
+    if (count == 0)
+        return STATUS_OK;
+    if (piece_cut(piece, count, &records) != STATUS_OK)
+        return too_few(stream, ret_detail);
+    enum status status = fold_apply(follower->fold, stream, records, count, &hash, ret_detail);
     if (status != STATUS_OK)
         return status;
-    follow_applied(&follower->follow, step->stream, step->count, hash);
+    follow_applied(&follower->follow, stream, count, hash);
     warn_of_old_events(follower);
     know_of(follower, fold_position(follower->fold).event_id);
     return STATUS_OK;
@@ -230,12 +234,7 @@ static enum status carry_out(struct follower *follower, const struct follow_step
 void follower_announce(struct follower *follower, const char *name)
 {
     struct control_request request = {.verb = CONTROL_STATUS, .projector = slice_of_text(name)};
-    uint8_t no_number[NUMBER_BYTES] = {0}; /* the reply is of no interest */
-    buffer_clear(&follower->request);
-    control_request_write(&follower->request, &request);
-    if (follower->request.status == STATUS_OK &&
-        socket_send(follower->control, (struct slice){no_number, NUMBER_BYTES}, true) == STATUS_OK)
-        (void)!socket_send(follower->control, buffer_slice(&follower->request), false);
+    (void)!replay_link_send(follower->link, 0, &request); /* the reply is of no interest */
 }
 
 /* --- replay --- */
@@ -243,28 +242,9 @@ void follower_announce(struct follower *follower, const char *name)
 static void send_ask(struct follower *follower, uint64_t now_ns)
 {
     struct follow_ask ask;
-    if (!follow_asks(&follower->follow, now_ns, &ask))
-        return;
-    struct control_request request = {
-        .verb = CONTROL_REPLAY, .stream = ask.stream, .from = ask.from, .max = REPLAY_RECORDS_MAX};
-    uint8_t number[NUMBER_BYTES];
-    codec_put_be(number, ask.number, NUMBER_BYTES);
-    buffer_clear(&follower->request);
-    control_request_write(&follower->request, &request);
-    /* What cannot be sent now is sent again in time. */
-    if (follower->request.status == STATUS_OK &&
-        socket_send(follower->control, (struct slice){number, NUMBER_BYTES}, true) == STATUS_OK)
-        (void)!socket_send(follower->control, buffer_slice(&follower->request), false);
-}
-
-static uint64_t number_of(struct slice frame)
-{
-    uint64_t number = 0;
-    if (frame.size != NUMBER_BYTES)
-        return 0;
-    for (unsigned i = 0; i < NUMBER_BYTES; i++)
-        number = number << 8 | frame.data[i];
-    return number;
+    if (follow_asks(&follower->follow, now_ns, &ask)) /* unsent is sent again in time */
+        (void)!replay_link_ask(follower->link, ask.number, ask.stream, ask.from,
+                               REPLAY_RECORDS_MAX);
 }
 
 /* An error in place of a replay. What may pass is asked for again in time. */
@@ -282,25 +262,60 @@ static enum status replay_refused(const struct follower *follower, enum status s
                       (unsigned long long)follower->follow.ask.from, why.text);
 }
 
-static enum status handle_reply(struct follower *follower, uint64_t now_ns,
+/* Keeps the new records of the reply received last. */
+static enum status keep(struct follower *follower, const struct follow_step *step,
+                        struct detail *ret_detail)
+{
+    struct kept_piece *kept = &follower->kept[step->stream];
+    uint64_t after = 0;
+    replay_link_take_body(follower->link, &kept->frame);
+    kept->piece = (struct piece){frame_slice(&kept->frame), step->skip + step->count};
+    enum status status = pass_over_seen(follower, step, &kept->piece, ret_detail);
+    if (status != STATUS_OK || step->count == 0)
+        return status;
+    if (step->stream == STREAM_REJECTED && piece_last_after(&kept->piece, &after) != STATUS_OK)
+        return too_few(step->stream, ret_detail);
+    follow_keep(&follower->follow, step->stream, step->count, after);
+    return STATUS_OK;
+}
+
+static enum status carry_out(struct follower *follower, const struct follow_plan *plan,
+                             struct detail *ret_detail)
+{
+    struct piece *rejections = &follower->kept[STREAM_REJECTED].piece;
+    uint64_t count = rejections->count;
+    if (plan->rejections_below < UINT64_MAX &&
+        piece_count_below(rejections, plan->rejections_below, &count) != STATUS_OK)
+        return too_few(STREAM_REJECTED, ret_detail);
+    enum status status = apply(follower, STREAM_REJECTED, rejections, count, ret_detail);
+    if (status == STATUS_OK)
+        status = apply(follower, STREAM_ACCEPTED, &follower->kept[STREAM_ACCEPTED].piece,
+                       plan->events, ret_detail);
+    return status;
+}
+
+static enum status handle_reply(struct follower *follower, uint64_t number, uint64_t now_ns,
                                 struct detail *ret_detail)
 {
     struct replay_reply reply;
     struct follow_step step;
+    struct follow_plan plan;
     const struct follow_ask *ask = &follower->follow.ask;
-    uint64_t number = number_of(frame_slice(&follower->head));
     if (number != ask->number)
         return STATUS_OK; /* to a request that is over */
-    enum status status = replay_reply_read(frame_slice(&follower->header), &reply, ret_detail);
+    enum status status = replay_reply_read(replay_link_header(follower->link), &reply, ret_detail);
     if (status != STATUS_OK)
         return replay_refused(follower, status, ret_detail);
     if (ask->stream == STREAM_ACCEPTED)
         know_of(follower, reply.last_id);
     status = follow_reply(&follower->follow, number, &reply, &step, ret_detail);
-    if (status != STATUS_OK)
-        return status;
-    send_ask(follower, now_ns); /* the processor reads on while we apply */
-    return carry_out(follower, &step, ret_detail);
+    if (status == STATUS_OK && step.skip + step.count > 0)
+        status = keep(follower, &step, ret_detail);
+    while (status == STATUS_OK && follow_plan(&follower->follow, &plan)) {
+        send_ask(follower, now_ns); /* the processor reads on while we apply */
+        status = carry_out(follower, &plan, ret_detail);
+    }
+    return status;
 }
 
 /* --- live --- */
@@ -340,8 +355,11 @@ static enum status handle_records(struct follower *follower, enum stream stream,
     if (feed_header_read(frame_slice(&follower->header), &header) != STATUS_OK)
         return unreadable(stream_text(stream), ret_detail);
     enum status status = follow_message(&follower->follow, stream, &header, &step, ret_detail);
+    struct piece piece = {frame_slice(&follower->body), step.skip + step.count};
     if (status == STATUS_OK)
-        status = carry_out(follower, &step, ret_detail);
+        status = pass_over_seen(follower, &step, &piece, ret_detail);
+    if (status == STATUS_OK)
+        status = apply(follower, stream, &piece, step.count, ret_detail);
     if (status == STATUS_OK)
         tell_watcher(follower, &header, &step);
     return status;
@@ -370,25 +388,9 @@ static enum status handle_live(struct follower *follower, struct detail *ret_det
 
 /* --- turns --- */
 
-/* Receives a message of up to three frames into head, header and body; those it has not are empty.
- * END: none is waiting. */
-static enum status receive(struct follower *follower, struct socket *socket)
-{
-    struct frame *frames[] = {&follower->head, &follower->header, &follower->body};
-    frame_fini(&follower->header);
-    frame_fini(&follower->body);
-    for (int i = 0; i < 3; i++) {
-        enum status status = socket_receive(socket, frames[i]);
-        if (status != STATUS_OK || !frame_more(frames[i]))
-            return status;
-    }
-    socket_discard_rest(socket, &follower->body);
-    return STATUS_OK;
-}
-
 int follower_wait_on(struct follower *follower, struct socket_wait ret_items[FOLLOWER_SOCKETS])
 {
-    ret_items[0] = (struct socket_wait){.socket = follower->control};
+    ret_items[0] = (struct socket_wait){.socket = replay_link_socket(follower->link)};
     ret_items[1] = (struct socket_wait){.socket = follower->events};
     return follow_is_live(&follower->follow) ? 2 : 1;
 }
@@ -400,14 +402,17 @@ uint64_t follower_due_ns(const struct follower *follower)
 
 enum status follower_turn(struct follower *follower, uint64_t now_ns, struct detail *ret_detail)
 {
+    struct frame *const frames[] = {&follower->head, &follower->header, &follower->body};
     enum status status = STATUS_OK;
+    uint64_t number;
     for (int i = 0; i < REPLIES_PER_TURN_MAX && status == STATUS_OK; i++) {
-        if (receive(follower, follower->control) != STATUS_OK)
+        if (replay_link_receive(follower->link, &number) != STATUS_OK)
             break;
-        status = handle_reply(follower, now_ns, ret_detail);
+        status = handle_reply(follower, number, now_ns, ret_detail);
     }
     for (int i = 0; i < MESSAGES_PER_TURN_MAX && status == STATUS_OK; i++) {
-        if (!follow_is_live(&follower->follow) || receive(follower, follower->events) != STATUS_OK)
+        if (!follow_is_live(&follower->follow) ||
+            socket_receive_message(follower->events, frames, 3) != STATUS_OK)
             break;
         status = handle_live(follower, ret_detail);
     }

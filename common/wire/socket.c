@@ -230,6 +230,11 @@ bool frame_more(const struct frame *frame)
     return zmq_msg_more(message_to_look_at(frame)) != 0;
 }
 
+void frame_move(struct frame *to, struct frame *from)
+{
+    zmq_msg_move(message_of(to), message_of(from)); /* fails only for what is no message */
+}
+
 /* --- receive and send --- */
 
 enum status socket_receive(struct socket *socket, struct frame *frame)
@@ -252,6 +257,19 @@ void socket_discard_rest(struct socket *socket, const struct frame *frame)
     while (more && socket_receive(socket, &rest) == STATUS_OK)
         more = frame_more(&rest);
     frame_fini(&rest);
+}
+
+enum status socket_receive_message(struct socket *socket, struct frame *const *frames, int count)
+{
+    for (int i = 1; i < count; i++)
+        frame_fini(frames[i]);
+    for (int i = 0; i < count; i++) {
+        enum status status = socket_receive(socket, frames[i]);
+        if (status != STATUS_OK || !frame_more(frames[i]))
+            return status;
+    }
+    socket_discard_rest(socket, frames[count - 1]);
+    return STATUS_OK;
 }
 
 static int send_flags(bool more)

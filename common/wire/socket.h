@@ -62,11 +62,18 @@ void frame_move(struct frame *to, struct frame *from);
 struct slice frame_slice(const struct frame *frame);
 /* Are there more frames of the same message behind it? */
 bool frame_more(const struct frame *frame);
+/* Hands the contents of `from` over to `to`, whose own are given up; `from` is empty then. */
+void frame_move(struct frame *to, struct frame *from);
 
 /* Receives one frame without waiting: OK, END (nothing there now), IO. Reuses `frame`. */
 MUST_USE enum status socket_receive(struct socket *socket, struct frame *frame);
 /* Receives and throws away the rest of the message that `frame` began. */
 void socket_discard_rest(struct socket *socket, const struct frame *frame);
+
+/* Receives a whole message of at most `count` frames, without waiting, as socket_receive; frames
+ * that it has not are empty, and those that it has above `count` are thrown away. */
+MUST_USE enum status socket_receive_message(struct socket *socket, struct frame *const *frames,
+                                            int count);
 
 /* Sends one frame; never waits. OK, FULL (peer's queue full or no peer: nothing sent), IO. */
 MUST_USE enum status socket_send(struct socket *socket, struct slice bytes, bool more);

@@ -3,17 +3,11 @@
 #include <assert.h>
 #include <inttypes.h>
 
-static enum stream stream_of(enum follow_phase phase)
+static void ask_from(struct follow *follow, enum stream stream, uint64_t from)
 {
-    return phase == FOLLOW_REPLAY_REJECTED ? STREAM_REJECTED : STREAM_ACCEPTED;
-}
-
-static void ask_from(struct follow *follow, uint64_t from)
-{
-    follow->ask.number++;
-    follow->ask.stream = stream_of(follow->phase);
-    follow->ask.from = from;
-    follow->ask_is_new = true;
+    follow->ask = (struct follow_ask){follow->ask.number + 1, stream, from};
+    follow->ask_covers = follow->replay[STREAM_ACCEPTED].log_end;
+    follow->is_asking = follow->ask_is_new = true;
 }
 
 static bool has_anchor(const struct follow_side *side)
@@ -21,21 +15,22 @@ static bool has_anchor(const struct follow_side *side)
     return side->next_id > 1 && side->anchor != 0;
 }
 
-/* A phase of replay begins with the anchor, where there is one. */
-static void enter(struct follow *follow, enum follow_phase phase)
+/* The last record that is kept or was applied is asked for again, where there is one: the anchor.
+ */
+static void ask(struct follow *follow, enum stream stream)
 {
-    follow->phase = phase;
-    follow->ask_is_new = false;
-    if (phase == FOLLOW_LIVE)
-        return;
-    const struct follow_side *side = &follow->sides[stream_of(phase)];
-    ask_from(follow, has_anchor(side) ? side->next_id - 1 : side->next_id);
+    const struct follow_side *side = &follow->sides[stream];
+    uint64_t behind = side->next_id + follow->replay[stream].kept;
+    bool anchored = follow->replay[stream].kept > 0 || has_anchor(side);
+    ask_from(follow, stream, anchored ? behind - 1 : behind);
 }
 
 static void replay_again(struct follow *follow)
 {
     follow->replays++;
-    enter(follow, FOLLOW_REPLAY_REJECTED);
+    follow->phase = FOLLOW_REPLAY;
+    follow->replay[STREAM_ACCEPTED] = follow->replay[STREAM_REJECTED] = (struct follow_replay){0};
+    ask(follow, STREAM_ACCEPTED);
 }
 
 void follow_init(struct follow *follow, const struct log_id *log_id,
@@ -65,7 +60,7 @@ bool follow_asks(struct follow *follow, uint64_t now_ns, struct follow_ask *ret_
 
 uint64_t follow_due_ns(const struct follow *follow)
 {
-    if (follow->phase == FOLLOW_LIVE)
+    if (!follow->is_asking)
         return UINT64_MAX;
     return follow->ask_is_new ? 0 : follow->asked_at_ns + FOLLOW_REPEAT_NS;
 }
@@ -82,17 +77,32 @@ static enum status check_log(const struct follow *follow, const struct log_id *l
                       "from: start the projector with --rebuild to make them from this one");
 }
 
-/* Past the end of a stream comes the next phase; otherwise the next piece, which begins with the
- * last record of this one. A piece that holds nothing else leads nowhere, so the one after it is
- * asked for without. */
-static void advance(struct follow *follow, uint64_t last_id, uint64_t log_end)
+/* Is there nothing behind what is kept, as far as is known? */
+static bool is_at_end(const struct follow *follow, enum stream stream)
 {
-    if (last_id >= log_end) {
-        enter(follow, follow->phase + 1);
-        return;
-    }
-    uint64_t next_id = follow->sides[follow->ask.stream].next_id;
-    ask_from(follow, last_id < next_id ? next_id : last_id);
+    const struct follow_replay *replay = &follow->replay[stream];
+    return follow->sides[stream].next_id + replay->kept > replay->log_end;
+}
+
+static void cover(struct follow *follow, uint64_t event_id)
+{
+    if (follow->covered < event_id)
+        follow->covered = event_id;
+}
+
+/* The reply is one to what was asked; it ends at record `last_id`. */
+static void know(struct follow *follow, const struct follow_step *step, uint64_t last_id,
+                 uint64_t log_end)
+{
+    struct follow_replay *replay = &follow->replay[step->stream];
+    replay->is_known = true;
+    replay->log_end = log_end;
+    follow->is_asking = false;
+    if (last_id >= log_end && step->stream == STREAM_REJECTED)
+        cover(follow, follow->ask_covers);
+    /* A piece that holds but the anchor leads nowhere: the one behind it is asked for without. */
+    if (last_id < log_end && step->count == 0)
+        ask_from(follow, step->stream, follow->sides[step->stream].next_id);
 }
 
 enum status follow_reply(struct follow *follow, uint64_t number, const struct replay_reply *reply,
@@ -102,7 +112,7 @@ enum status follow_reply(struct follow *follow, uint64_t number, const struct re
     enum status status = check_log(follow, &reply->log_id, ret_detail);
     if (status != STATUS_OK)
         return status;
-    if (follow->phase == FOLLOW_LIVE || number != follow->ask.number)
+    if (!follow->is_asking || number != follow->ask.number)
         return STATUS_OK;
     uint64_t next_id = follow->sides[follow->ask.stream].next_id;
     if (reply->last_id < next_id - 1)
@@ -111,7 +121,7 @@ enum status follow_reply(struct follow *follow, uint64_t number, const struct re
                           "; it lost what was published",
                           stream_text(follow->ask.stream), reply->last_id, next_id - 1);
     if (reply->count == 0 && reply->last_id < follow->ask.from) {
-        enter(follow, follow->phase + 1);
+        know(follow, ret_step, reply->last_id, reply->last_id);
         return STATUS_OK;
     }
     bool fits = reply->count > 0 && reply->first_id == follow->ask.from &&
@@ -121,8 +131,51 @@ enum status follow_reply(struct follow *follow, uint64_t number, const struct re
     ret_step->anchored = reply->first_id < next_id;
     ret_step->skip = ret_step->anchored ? 1 : 0;
     ret_step->count = reply->count - ret_step->skip;
-    advance(follow, reply->first_id + reply->count - 1, reply->last_id);
+    know(follow, ret_step, reply->first_id + reply->count - 1, reply->last_id);
     return STATUS_OK;
+}
+
+void follow_keep(struct follow *follow, enum stream stream, uint64_t count, uint64_t after_event_id)
+{
+    assert(count > 0 && follow->replay[stream].kept == 0);
+    follow->replay[stream].kept = count;
+    if (stream == STREAM_REJECTED)
+        cover(follow, after_event_id);
+}
+
+/* All rejections that are kept, and the events that are covered with them. */
+static void plan_rejections(const struct follow *follow, struct follow_plan *ret_plan)
+{
+    uint64_t next_id = follow->sides[STREAM_ACCEPTED].next_id;
+    uint64_t kept = follow->replay[STREAM_ACCEPTED].kept;
+    uint64_t covered = follow->covered < next_id ? 0 : follow->covered - next_id + 1;
+    ret_plan->rejections_below = UINT64_MAX;
+    ret_plan->events = covered < kept ? covered : kept;
+}
+
+bool follow_plan(struct follow *follow, struct follow_plan *ret_plan)
+{
+    const struct follow_replay *events = &follow->replay[STREAM_ACCEPTED];
+    const struct follow_replay *rejections = &follow->replay[STREAM_REJECTED];
+    uint64_t last_id = follow->sides[STREAM_ACCEPTED].next_id + events->kept - 1;
+    if (follow->phase == FOLLOW_LIVE || follow->is_asking)
+        return false;
+    if (!rejections->is_known) {
+        ask(follow, STREAM_REJECTED);
+        return false;
+    }
+    if (events->kept > 0 && last_id <= follow->covered) {
+        *ret_plan = (struct follow_plan){.rejections_below = last_id, .events = events->kept};
+        if (!is_at_end(follow, STREAM_ACCEPTED))
+            ask(follow, STREAM_ACCEPTED);
+        return true;
+    }
+    plan_rejections(follow, ret_plan);
+    if (events->kept > 0 || !is_at_end(follow, STREAM_REJECTED))
+        ask(follow, STREAM_REJECTED);
+    else
+        follow->phase = FOLLOW_LIVE;
+    return rejections->kept > 0 || ret_plan->events > 0;
 }
 
 enum status follow_message(struct follow *follow, enum stream stream,
@@ -180,4 +233,6 @@ void follow_applied(struct follow *follow, enum stream stream, uint64_t count, u
     assert(count > 0);
     follow->sides[stream].next_id += count;
     follow->sides[stream].anchor = hash;
+    uint64_t *kept = &follow->replay[stream].kept;
+    *kept -= *kept < count ? *kept : count;
 }

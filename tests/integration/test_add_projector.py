@@ -55,7 +55,8 @@ class AddProjector(unittest.TestCase):
             scripts = [self.add(station), self.add(station), self.add(station, "--views", "revenue")]
             said = [self.said(script) for script in scripts]
             self.assertEqual(sorted(name for name, _ in said), ["main", "main-2", "main-3"])
-            weir.digests_at([station.query(name) for name, _ in said[:2]], 7, ["order_counts"])
+            queries = [station.query(name) for name, _ in said[:2]]
+            weir.digests_at(queries, station.control().status(), ["order_counts"])
             for name, command in said[:2]:
                 self.assertEqual(self.ask(command).split(), ["status", "count", "new", "7"], name)
             self.assertEqual(self.ask(said[2][1]), "", "no revenue yet")

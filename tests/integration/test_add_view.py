@@ -63,13 +63,13 @@ class AddView(unittest.TestCase):
             station.programs.append(new)
             new.wait_ready()
             self.send(station, "laboratory.jsonl")
-            last = station.control().status()["last_event_id"]
+            status = station.control().status()
 
             old_views = station.query("old").request("views")[0][0]["views"]
             new_views = station.query("new").request("views")[0][0]["views"]
             self.assertEqual(new_views, sorted([*old_views, "account_balances"]))
             for view, digests in weir.digests_at(
-                [station.query("old"), station.query("new")], last, old_views
+                [station.query("old"), station.query("new")], status, old_views
             ).items():
                 self.assertEqual(len(digests), 1, view)
             self.assertEqual(

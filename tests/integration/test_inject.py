@@ -127,8 +127,7 @@ class UnderLoad(unittest.TestCase):
             if not weir.sanitized():
                 self.assertLessEqual(growth, RSS_GROWTH_MAX)
             self.check_honest(station, generator.out_text())
-            last = station.control().status()["last_event_id"]
-            weir.digests_at([station.query()], last)
+            weir.digests_at([station.query()], station.control().status())
             self.assertTrue(projector.running())
 
     def check_findings(self, code, found, expected):

@@ -49,9 +49,7 @@ class Projectors(unittest.TestCase):
             stalled.signal(signal.SIGCONT)
             status = control.status()
             names = ("early", "late", "killed", "stalled")
-            digests = weir.digests_at(
-                [station.query(name) for name in names], status["last_event_id"]
-            )
+            digests = weir.digests_at([station.query(name) for name in names], status)
             last = status["last_event_id"]
             print(f"{last} events, {status['last_rejection_id']} rejections: {digests}")
             for view, found in digests.items():

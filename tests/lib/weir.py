@@ -709,18 +709,20 @@ class Verdicts:
 # ---- projectors -----------------------------------------------------------------------------------
 
 
-def digests_at(queries, event_id, views=("order_counts", "limits")):
-    """{view: {digest, …}} over several query clients, each brought to at least `event_id`."""
+def digests_at(queries, status, views=("order_counts", "limits")):
+    """{view: {digest, …}} over several query clients, each brought to the ends of both streams, as the
+    processor's `status` has them."""
+    ends = (status["last_event_id"], status["last_rejection_id"])
     digests = {view: set() for view in views}
     for query in queries:
         for view in views:
             reply = until(
-                lambda query=query, view=view: (lambda r: r if r["event_id"] >= event_id else None)(
-                    query.view(view)
-                ),
-                f"{view} at event {event_id}",
+                lambda query=query, view=view: (
+                    lambda r: r if r["event_id"] >= ends[0] and r["rejection_id"] >= ends[1] else None
+                )(query.view(view)),
+                f"{view} at event {ends[0]} and rejection {ends[1]}",
             )
-            assert reply["event_id"] == event_id, reply
+            assert reply["event_id"] == ends[0], reply
             digests[view].add(reply["digest"])
     return digests
 

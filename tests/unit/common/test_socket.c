@@ -82,6 +82,38 @@ static void throws_away_the_rest_of_a_message(void **test_state)
     socket_close(&pull);
 }
 
+static void takes_whole_messages(void **test_state)
+{
+    struct fixture *f = *test_state;
+    struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
+    struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
+    struct frame first, second, moved;
+    struct frame *const frames[] = {&first, &second};
+    frame_init(&first);
+    frame_init(&second);
+    frame_init(&moved);
+    assert_int_equal(socket_receive_message(pull, frames, 2), STATUS_END);
+    send_when_possible(push, "head", true);
+    send_when_possible(push, "body", true);
+    send_when_possible(push, "too much", false);
+    send_when_possible(push, "alone", false);
+    assert_true(wait_for(pull, false));
+    assert_int_equal(socket_receive_message(pull, frames, 2), STATUS_OK);
+    assert_text(frame_slice(&first), "head");
+    assert_text(frame_slice(&second), "body");
+    frame_move(&moved, &second);
+    assert_true(wait_for(pull, false));
+    assert_int_equal(socket_receive_message(pull, frames, 2), STATUS_OK);
+    assert_text(frame_slice(&first), "alone");
+    assert_text(frame_slice(&second), "");
+    assert_text(frame_slice(&moved), "body");
+    frame_fini(&first);
+    frame_fini(&second);
+    frame_fini(&moved);
+    socket_close(&push);
+    socket_close(&pull);
+}
+
 static void publishes_to_those_who_subscribed(void **test_state)
 {
     struct sockets *f = *test_state;
@@ -368,6 +400,7 @@ int main(void)
         TEST(carries_frames_from_push_to_pull),
         TEST(queues_nothing_for_a_pull_that_is_not_there),
         TEST(throws_away_the_rest_of_a_message),
+        TEST(takes_whole_messages),
         TEST(publishes_to_those_who_subscribed),
         TEST(refuses_a_prefix_that_libzmq_would_spoil),
         TEST(routes_a_reply_to_the_dealer_who_asked),

@@ -62,14 +62,39 @@ static void expect_step(struct follow_step step, uint64_t skip, uint64_t count, 
     assert_int_equal(step.anchored, anchored);
 }
 
+static void expect_plan(struct follow *follow, uint64_t rejections_below, uint64_t events)
+{
+    struct follow_plan plan;
+    assert_true(follow_plan(follow, &plan));
+    assert_true(plan.rejections_below == rejections_below);
+    assert_int_equal(plan.events, events);
+}
+
+static void expect_no_plan(struct follow *follow)
+{
+    struct follow_plan plan;
+    assert_false(follow_plan(follow, &plan));
+}
+
+/* The follower asks for the stream from `from` on and gets `count` records, all new to it; there
+ * are `last_id` in the log. */
+static void bring(struct follow *follow, enum stream stream, uint64_t from, uint64_t count,
+                  uint64_t last_id)
+{
+    struct follow_ask ask = expect_ask(follow, 1, stream, from);
+    expect_step(expect_reply_taken(follow, ask.number, from, count, last_id), 0, count, false);
+}
+
 /* Live behind 4 rejections and 9 events; their anchors are 704 and 909. */
 static struct follow live(void)
 {
     struct follow follow = following_from(5, 10);
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
-    expect_step(expect_reply_taken(&follow, ask.number, 4, 1, 4), 1, 0, true);
-    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
     expect_step(expect_reply_taken(&follow, ask.number, 9, 1, 9), 1, 0, true);
+    expect_no_plan(&follow);
+    ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
+    expect_step(expect_reply_taken(&follow, ask.number, 4, 1, 4), 1, 0, true);
+    expect_no_plan(&follow);
     assert_true(follow_is_live(&follow));
     return follow;
 }
@@ -83,34 +108,111 @@ static void begins_in_the_middle_without_an_anchor(void **state)
     sides[STREAM_REJECTED] = (struct follow_side){.next_id = 5};
     sides[STREAM_ACCEPTED] = (struct follow_side){.next_id = 10};
     follow_init(&follow, &our_log, sides);
+    bring(&follow, STREAM_ACCEPTED, 10, 2, 11);
+    follow_keep(&follow, STREAM_ACCEPTED, 2, 0);
+    expect_no_plan(&follow);
     struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 5);
     expect_step(expect_reply_taken(&follow, ask.number, 5, 0, 4), 0, 0, false);
-    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 10);
-    expect_step(expect_reply_taken(&follow, ask.number, 10, 2, 11), 0, 2, false);
+    expect_plan(&follow, 11, 2);
     follow_applied(&follow, STREAM_ACCEPTED, 2, 911);
+    expect_no_plan(&follow);
     assert_true(follow_is_live(&follow));
     expect_step(expect_message_taken(&follow, STREAM_REJECTED, 4, 2), 1, 1, false);
     follow_applied(&follow, STREAM_REJECTED, 1, 705);
     expect_step(expect_message_taken(&follow, STREAM_REJECTED, 5, 2), 1, 1, true);
 }
 
-static void replays_the_rejections_and_then_the_events_at_the_start(void **state)
+static void replays_both_streams_at_the_start(void **state)
 {
     (void)state;
     struct follow follow = following_from(1, 1);
     assert_false(follow_is_live(&follow));
 
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 1);
-    expect_step(expect_reply_taken(&follow, ask.number, 1, 2, 2), 0, 2, false);
-    follow_applied(&follow, STREAM_REJECTED, 2, 702);
-    assert_false(follow_is_live(&follow));
-    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 1);
-    expect_step(expect_reply_taken(&follow, ask.number, 1, 3, 3), 0, 3, false);
+    bring(&follow, STREAM_ACCEPTED, 1, 3, 3);
+    follow_keep(&follow, STREAM_ACCEPTED, 3, 0);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 2, 2);
+    follow_keep(&follow, STREAM_REJECTED, 2, 3);
+    expect_plan(&follow, 3, 3);
+    follow_applied(&follow, STREAM_REJECTED, 1, 701);
     follow_applied(&follow, STREAM_ACCEPTED, 3, 903);
+    assert_false(follow_is_live(&follow));
+    expect_plan(&follow, UINT64_MAX, 0); /* what came behind the last event */
+    follow_applied(&follow, STREAM_REJECTED, 1, 702);
+    expect_no_plan(&follow);
 
     assert_true(follow_is_live(&follow));
     assert_int_equal(follow.sides[STREAM_REJECTED].next_id, 3);
     assert_int_equal(follow.sides[STREAM_ACCEPTED].next_id, 4);
+}
+
+static void keeps_rejections_until_the_events_before_them_come(void **state)
+{
+    (void)state;
+    struct follow follow = following_from(1, 1);
+    bring(&follow, STREAM_ACCEPTED, 1, 10, 30);
+    follow_keep(&follow, STREAM_ACCEPTED, 10, 0);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 6, 9);
+    follow_keep(&follow, STREAM_REJECTED, 6, 24); /* of the sixth; the third is behind event 9 */
+
+    expect_plan(&follow, 10, 10);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 10);
+    follow_applied(&follow, STREAM_REJECTED, 3, 703);
+    follow_applied(&follow, STREAM_ACCEPTED, 10, 910);
+    expect_no_plan(&follow);
+    expect_step(expect_reply_taken(&follow, ask.number, 10, 11, 30), 1, 10, true);
+    follow_keep(&follow, STREAM_ACCEPTED, 10, 0);
+    expect_plan(&follow, 20, 10);
+    follow_applied(&follow, STREAM_ACCEPTED, 10, 920); /* none stood between them */
+    assert_int_equal(follow.replay[STREAM_REJECTED].kept, 3);
+}
+
+static void keeps_events_until_the_rejections_before_them_come(void **state)
+{
+    (void)state;
+    struct follow follow = following_from(1, 1);
+    bring(&follow, STREAM_ACCEPTED, 1, 10, 10);
+    follow_keep(&follow, STREAM_ACCEPTED, 10, 0);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 6, 9);
+    follow_keep(&follow, STREAM_REJECTED, 6, 4);
+
+    expect_plan(&follow, UINT64_MAX, 4);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 6);
+    follow_applied(&follow, STREAM_REJECTED, 6, 706);
+    follow_applied(&follow, STREAM_ACCEPTED, 4, 904);
+    expect_no_plan(&follow);
+    expect_step(expect_reply_taken(&follow, ask.number, 6, 4, 9), 1, 3, true);
+    follow_keep(&follow, STREAM_REJECTED, 3, 7);
+    expect_plan(&follow, 10, 6); /* there are no more rejections, so none is missing */
+    follow_applied(&follow, STREAM_REJECTED, 3, 709);
+    follow_applied(&follow, STREAM_ACCEPTED, 6, 910);
+    expect_no_plan(&follow);
+    assert_true(follow_is_live(&follow));
+}
+
+/* Rejections had come to their end when the log had 10 events; now it has more. */
+static void looks_for_rejections_again_when_the_log_has_grown(void **state)
+{
+    (void)state;
+    struct follow follow = following_from(1, 1);
+    bring(&follow, STREAM_ACCEPTED, 1, 8, 10);
+    follow_keep(&follow, STREAM_ACCEPTED, 8, 0);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 0, 0);
+    expect_plan(&follow, 8, 8);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 8);
+    follow_applied(&follow, STREAM_ACCEPTED, 8, 908);
+    expect_no_plan(&follow);
+    expect_step(expect_reply_taken(&follow, ask.number, 8, 13, 20), 1, 12, true);
+    follow_keep(&follow, STREAM_ACCEPTED, 12, 0);
+    expect_plan(&follow, UINT64_MAX, 2);
+    follow_applied(&follow, STREAM_ACCEPTED, 2, 910);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 1, 1);
+    follow_keep(&follow, STREAM_REJECTED, 1, 15);
+    expect_plan(&follow, 20, 10);
 }
 
 static void goes_live_on_an_empty_log(void **state)
@@ -118,10 +220,10 @@ static void goes_live_on_an_empty_log(void **state)
     (void)state;
     struct follow follow = following_from(1, 1);
 
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 1);
-    expect_step(expect_reply_taken(&follow, ask.number, 1, 0, 0), 0, 0, false);
-    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 1);
-    expect_step(expect_reply_taken(&follow, ask.number, 1, 0, 0), 0, 0, false);
+    bring(&follow, STREAM_ACCEPTED, 1, 0, 0);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 0, 0);
+    expect_no_plan(&follow);
 
     assert_true(follow_is_live(&follow));
     assert_true(follow_due_ns(&follow) == UINT64_MAX);
@@ -158,10 +260,15 @@ static void replays_from_its_anchor_when_a_message_leaves_a_hole(void **state)
     expect_step(expect_message_taken(&follow, STREAM_ACCEPTED, 11, 3), 0, 0, false);
 
     assert_false(follow_is_live(&follow));
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
-    expect_reply_taken(&follow, ask.number, 4, 1, 4);
-    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
     expect_step(expect_reply_taken(&follow, ask.number, 9, 5, 13), 1, 4, true);
+    follow_keep(&follow, STREAM_ACCEPTED, 4, 0);
+    expect_no_plan(&follow);
+    ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
+    expect_reply_taken(&follow, ask.number, 4, 1, 4);
+    expect_plan(&follow, 13, 4);
+    follow_applied(&follow, STREAM_ACCEPTED, 4, 913);
+    expect_no_plan(&follow);
     assert_true(follow_is_live(&follow));
 }
 
@@ -188,11 +295,11 @@ static void repeats_an_unanswered_request_under_its_number(void **state)
     (void)state;
     struct follow follow = following_from(1, 1);
     struct follow_ask ask;
-    uint64_t number = expect_ask(&follow, 1000, STREAM_REJECTED, 1).number;
+    uint64_t number = expect_ask(&follow, 1000, STREAM_ACCEPTED, 1).number;
 
     assert_false(follow_asks(&follow, 1000 + FOLLOW_REPEAT_NS - 1, &ask));
     assert_true(follow_due_ns(&follow) == 1000 + FOLLOW_REPEAT_NS);
-    ask = expect_ask(&follow, 1000 + FOLLOW_REPEAT_NS, STREAM_REJECTED, 1);
+    ask = expect_ask(&follow, 1000 + FOLLOW_REPEAT_NS, STREAM_ACCEPTED, 1);
     assert_int_equal(ask.number, number);
 }
 
@@ -200,11 +307,14 @@ static void asks_for_the_next_piece_before_this_one_is_applied(void **state)
 {
     (void)state;
     struct follow follow = following_from(1, 1);
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 1);
+    bring(&follow, STREAM_ACCEPTED, 1, 100, 250);
+    follow_keep(&follow, STREAM_ACCEPTED, 100, 0);
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 0, 0);
 
-    expect_step(expect_reply_taken(&follow, ask.number, 1, 100, 250), 0, 100, false);
-    ask = expect_ask(&follow, 2, STREAM_REJECTED, 100);
-    follow_applied(&follow, STREAM_REJECTED, 100, 800);
+    expect_plan(&follow, 100, 100);
+    struct follow_ask ask = expect_ask(&follow, 2, STREAM_ACCEPTED, 100);
+    follow_applied(&follow, STREAM_ACCEPTED, 100, 800);
     expect_step(expect_reply_taken(&follow, ask.number, 100, 151, 250), 1, 150, true);
 }
 
@@ -212,35 +322,38 @@ static void ignores_a_reply_to_a_request_that_is_over(void **state)
 {
     (void)state;
     struct follow follow = following_from(1, 1);
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 1);
-    expect_reply_taken(&follow, ask.number, 1, 2, 2);
-    follow_applied(&follow, STREAM_REJECTED, 2, 702);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 1);
+    expect_step(expect_reply_taken(&follow, ask.number, 1, 2, 2), 0, 2, false);
+    follow_keep(&follow, STREAM_ACCEPTED, 2, 0);
 
     expect_step(expect_reply_taken(&follow, ask.number, 1, 2, 2), 0, 0, false);
-    assert_int_equal(follow.phase, FOLLOW_REPLAY_ACCEPTED);
+    expect_no_plan(&follow);
+    expect_step(expect_reply_taken(&follow, ask.number, 1, 2, 2), 0, 0, false);
+    expect_ask(&follow, 1, STREAM_REJECTED, 1);
 }
 
 static void gets_past_replies_that_hold_only_the_anchor(void **state)
 {
     (void)state;
     struct follow follow = following_from(5, 10);
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
-    expect_step(expect_reply_taken(&follow, ask.number, 4, 1, 6), 1, 0, true);
-    ask = expect_ask(&follow, 1, STREAM_REJECTED, 5);
-    expect_step(expect_reply_taken(&follow, ask.number, 5, 1, 6), 0, 1, false);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
+    expect_step(expect_reply_taken(&follow, ask.number, 9, 1, 11), 1, 0, true);
+    expect_no_plan(&follow);
+    ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 10);
+    expect_step(expect_reply_taken(&follow, ask.number, 10, 1, 11), 0, 1, false);
 }
 
 static void waits_for_an_answer_that_fits_the_request(void **state)
 {
     (void)state;
-    static const uint64_t replies[][3] = {{5, 1, 6}, {3, 2, 6}, {4, 4, 6}, {4, 0, 6}};
+    static const uint64_t replies[][3] = {{10, 1, 11}, {8, 2, 11}, {9, 4, 11}, {9, 0, 11}};
     for (unsigned i = 0; i < sizeof replies / sizeof replies[0]; i++) {
         struct follow follow = following_from(5, 10);
-        struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
+        struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
         const uint64_t *r = replies[i];
         expect_step(expect_reply_taken(&follow, ask.number, r[0], r[1], r[2]), 0, 0, false);
-        assert_int_equal(follow.phase, FOLLOW_REPLAY_REJECTED);
-        expect_ask(&follow, 1 + FOLLOW_REPEAT_NS, STREAM_REJECTED, 4);
+        expect_no_plan(&follow);
+        expect_ask(&follow, 1 + FOLLOW_REPEAT_NS, STREAM_ACCEPTED, 9);
     }
 }
 
@@ -256,7 +369,7 @@ static void refuses_another_log(void **state)
     struct heartbeat heartbeat = {.log_id = other_log, .last_event_id = 9, .last_rejection_id = 4};
     assert_int_equal(follow_heartbeat(&follow, &heartbeat, &detail), STATUS_FENCED);
     follow = following_from(1, 1);
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 1);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 1);
     struct replay_reply reply = {other_log, 1, 1, 1};
     assert_int_equal(follow_reply(&follow, ask.number, &reply, &step, &detail), STATUS_FENCED);
 }
@@ -267,8 +380,8 @@ static void refuses_a_log_that_ends_before_what_was_seen(void **state)
     struct detail detail;
     struct follow_step step;
     struct follow follow = following_from(5, 10);
-    struct follow_ask ask = expect_ask(&follow, 1, STREAM_REJECTED, 4);
-    struct replay_reply reply = {our_log, 4, 0, 3};
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
+    struct replay_reply reply = {our_log, 9, 0, 8};
     assert_int_equal(follow_reply(&follow, ask.number, &reply, &step, &detail), STATUS_DAMAGED);
     assert_non_null(strstr(detail.text, "behind us"));
 }
@@ -306,6 +419,7 @@ struct world {
     uint64_t reply_min; /* records in a reply, where there are so many */
     uint64_t history;   /* number of the log's history; a log that forks begins another */
     uint64_t log[FOLLOW_STREAMS][LOG_MAX + 1];
+    uint64_t after[LOG_MAX + 1]; /* after_event_id of each rejection */
     uint64_t last_ids[FOLLOW_STREAMS];
     struct piece queue[QUEUE_MAX]; /* the subscriber's */
     uint32_t queued;
@@ -315,6 +429,8 @@ struct world {
     struct piece reply_body;
     uint64_t now_ns;
     struct follow follow;
+    struct piece kept[FOLLOW_STREAMS]; /* of replies */
+    bool was_live;
     uint64_t seen[FOLLOW_STREAMS][LOG_MAX + 1]; /* hashes as they were applied */
     uint64_t seen_count[FOLLOW_STREAMS];
     enum status status; /* that ended the following */
@@ -348,6 +464,8 @@ static void append(struct world *world)
     for (uint64_t i = 0; i < piece.count; i++) {
         uint64_t id = piece.first_id + i;
         world->log[stream][id] = piece.hashes[i] = record_hash(world, stream, id);
+        if (stream == STREAM_REJECTED)
+            world->after[id] = world->last_ids[STREAM_ACCEPTED];
     }
     world->last_ids[stream] += piece.count;
     publish(world, &piece);
@@ -385,28 +503,89 @@ static void send_request(struct world *world)
         world->request = ask;
 }
 
-static void carry_out(struct world *world, const struct follow_step *step,
-                      const struct piece *piece)
+static void check_anchor(struct world *world, const struct follow_step *step,
+                         const struct piece *piece)
 {
     struct detail detail;
     if (step->anchored)
         world->status = follow_check_anchor(&world->follow, step->stream,
                                             piece->hashes[step->skip - 1], &detail);
-    if (world->status != STATUS_OK || step->count == 0)
+}
+
+static void pass_over(struct piece *piece, uint64_t count)
+{
+    piece->first_id += count;
+    piece->count -= count;
+    memmove(piece->hashes, piece->hashes + count, piece->count * sizeof piece->hashes[0]);
+}
+
+/* Cuts the first `count` records off and sees them. */
+static void see(struct world *world, struct piece *piece, uint64_t count)
+{
+    uint64_t *seen_count = &world->seen_count[piece->stream];
+    assert_true(count <= piece->count);
+    if (count == 0)
         return;
-    assert_int_equal(step->stream, piece->stream);
-    assert_int_equal(step->skip + step->count, piece->count);
-    for (uint64_t i = step->skip; i < piece->count; i++) {
-        uint64_t id = ++world->seen_count[step->stream];
-        assert_int_equal(piece->first_id + i, id); /* once, in order */
-        world->seen[step->stream][id] = piece->hashes[i];
+    for (uint64_t i = 0; i < count; i++) {
+        assert_int_equal(piece->first_id + i, *seen_count + 1); /* once, in order */
+        world->seen[piece->stream][++*seen_count] = piece->hashes[i];
     }
-    follow_applied(&world->follow, step->stream, step->count, piece->hashes[piece->count - 1]);
+    follow_applied(&world->follow, piece->stream, count, piece->hashes[count - 1]);
+    pass_over(piece, count);
+}
+
+/* Rejections of the log from before event `event_id`. */
+static uint64_t rejections_before(const struct world *world, uint64_t event_id)
+{
+    uint64_t count = 0;
+    while (count < world->last_ids[STREAM_REJECTED] && world->after[count + 1] < event_id)
+        count++;
+    return count;
+}
+
+/* With the events that were seen, the rejections were seen that were known before them; behind a
+ * piece of events none but those, until it is live. */
+static void expect_together(const struct world *world, const struct follow_plan *plan)
+{
+    uint64_t known = rejections_before(world, world->seen_count[STREAM_ACCEPTED]);
+    if (world->history > 1)
+        return; /* the list holds what the fork threw away */
+    if (plan->events > 0)
+        assert_true(world->seen_count[STREAM_REJECTED] >= known);
+    if (!world->was_live && plan->rejections_below < UINT64_MAX)
+        assert_int_equal(world->seen_count[STREAM_REJECTED], known);
+}
+
+static void carry_out(struct world *world, const struct follow_plan *plan)
+{
+    struct piece *rejections = &world->kept[STREAM_REJECTED];
+    uint64_t count = 0;
+    while (count < rejections->count &&
+           world->after[rejections->first_id + count] < plan->rejections_below)
+        count++;
+    see(world, rejections, count);
+    see(world, &world->kept[STREAM_ACCEPTED], plan->events);
+    expect_together(world, plan);
+}
+
+static void keep(struct world *world, const struct follow_step *step)
+{
+    struct piece *kept = &world->kept[step->stream];
+    assert_int_equal(step->stream, world->reply_body.stream);
+    assert_int_equal(step->skip + step->count, world->reply_body.count);
+    assert_int_equal(kept->count, 0);
+    check_anchor(world, step, &world->reply_body);
+    *kept = world->reply_body;
+    pass_over(kept, step->skip);
+    if (world->status == STATUS_OK && step->count > 0)
+        follow_keep(&world->follow, step->stream, step->count,
+                    world->after[kept->first_id + step->count - 1]);
 }
 
 static void take_reply(struct world *world)
 {
     struct follow_step step;
+    struct follow_plan plan;
     struct detail detail;
     uint64_t number = world->reply_number;
     if (number == 0)
@@ -414,9 +593,14 @@ static void take_reply(struct world *world)
     if (rng_below(&world->rng, 8) != 0)
         world->reply_number = 0; /* else it comes twice */
     world->status = follow_reply(&world->follow, number, &world->reply, &step, &detail);
+    if (world->status == STATUS_OK && step.skip + step.count > 0)
+        keep(world, &step);
+    while (world->status == STATUS_OK && follow_plan(&world->follow, &plan)) {
+        send_request(world);
+        carry_out(world, &plan);
+    }
+    world->was_live |= follow_is_live(&world->follow);
     send_request(world);
-    if (world->status == STATUS_OK)
-        carry_out(world, &step, &world->reply_body);
 }
 
 static void take_message(struct world *world)
@@ -437,8 +621,12 @@ static void take_message(struct world *world)
     struct feed_header header = {
         .log_id = our_log, .first_id = piece.first_id, .count = piece.count};
     world->status = follow_message(&world->follow, piece.stream, &header, &step, &detail);
-    if (world->status == STATUS_OK)
-        carry_out(world, &step, &piece);
+    if (world->status == STATUS_OK && step.skip + step.count > 0) {
+        check_anchor(world, &step, &piece);
+        pass_over(&piece, step.skip);
+        if (world->status == STATUS_OK)
+            see(world, &piece, step.count);
+    }
 }
 
 /* A processor that ends loses what was asked of it; now and then the subscription too. */
@@ -607,7 +795,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(begins_in_the_middle_without_an_anchor),
-        cmocka_unit_test(replays_the_rejections_and_then_the_events_at_the_start),
+        cmocka_unit_test(replays_both_streams_at_the_start),
+        cmocka_unit_test(keeps_rejections_until_the_events_before_them_come),
+        cmocka_unit_test(keeps_events_until_the_rejections_before_them_come),
+        cmocka_unit_test(looks_for_rejections_again_when_the_log_has_grown),
         cmocka_unit_test(goes_live_on_an_empty_log),
         cmocka_unit_test(applies_a_live_message_that_joins_on),
         cmocka_unit_test(cuts_off_exactly_what_a_message_repeats),
