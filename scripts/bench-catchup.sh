@@ -39,11 +39,12 @@ fill_log() {
 # catch_up: sets `result` to the events per second of one late projector, held to one core.
 catch_up() {
     local began ended
+    rm -f "$scratch/projector.log"
     began=$(date +%s%N)
     start projector taskset -c 0 "$bin/weir-projector" run --run-dir "$scratch/run" \
         --db "$scratch/late-$round.db"
     projector=$started
-    until grep -q 'msg="caught up"' "$scratch/projector.log"; do
+    until grep -qs 'msg="caught up"' "$scratch/projector.log"; do
         kill -0 "$projector" 2>/dev/null || {
             cat "$scratch/projector.log" >&2
             die "the projector ended by itself"
