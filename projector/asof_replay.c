@@ -19,7 +19,7 @@ enum { WAIT_MS = 50 };
 struct asof_replay {
     const struct asof_options *options;
     const atomic_bool *stop;
-    struct replay_link *link;
+    struct replay_link link;
     uint64_t number; /* of the request under way */
 };
 
@@ -37,7 +37,7 @@ enum status asof_replay_open(const struct asof_options *options, const atomic_bo
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory");
     replay->options = options;
     replay->stop = stop;
-    enum status status = replay_link_open(options->endpoints->control, &replay->link, ret_detail);
+    enum status status = replay_link_init(&replay->link, options->endpoints->control, ret_detail);
     if (status == STATUS_OK)
         *ret_replay = replay;
     else
@@ -49,7 +49,7 @@ void asof_replay_close(struct asof_replay **replay)
 {
     if (*replay == NULL)
         return;
-    replay_link_close(&(*replay)->link);
+    replay_link_fini(&(*replay)->link);
     free(*replay);
     *replay = NULL;
 }
@@ -64,20 +64,20 @@ static enum status cannot_ask(struct detail *ret_detail)
 static enum status send_replay(struct asof_replay *replay, enum stream stream, uint64_t from,
                                uint64_t max, struct detail *ret_detail)
 {
-    enum status status = replay_link_ask(replay->link, ++replay->number, stream, from, max);
+    enum status status = replay_link_ask(&replay->link, ++replay->number, stream, from, max);
     return status == STATUS_OK ? status : cannot_ask(ret_detail);
 }
 
 /* Waits for the answer to the request that was sent last. */
 static enum status await(struct asof_replay *replay, struct detail *ret_detail)
 {
-    uint64_t until_ns = clock_boot_ns() + PATIENCE_NS, number;
+    struct replay_link *link = &replay->link;
+    uint64_t until_ns = clock_boot_ns() + PATIENCE_NS;
     while (!atomic_load(replay->stop) && clock_boot_ns() < until_ns) {
-        struct socket_wait item = {.socket = replay_link_socket(replay->link)};
-        enum status status = socket_wait(&item, 1, WAIT_MS);
-        if (status != STATUS_OK)
-            continue;
-        if (replay_link_receive(replay->link, &number) == STATUS_OK && number == replay->number)
+        struct socket_wait item = {.socket = link->control};
+        if (socket_wait(&item, 1, WAIT_MS) == STATUS_OK &&
+            reply_receive(link->control, &link->reply) == STATUS_OK &&
+            link->reply.number == replay->number)
             return STATUS_OK;
     }
     return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor does not answer: ask again");
@@ -88,7 +88,7 @@ static enum status await_replay(struct asof_replay *replay, struct replay_reply 
 {
     enum status status = await(replay, ret_detail);
     if (status == STATUS_OK)
-        status = replay_reply_read(replay_link_header(replay->link), ret_reply, ret_detail);
+        status = replay_reply_read(frame_slice(&replay->link.reply.frame), ret_reply, ret_detail);
     if (status == STATUS_OK && !log_id_equal(&ret_reply->log_id, &replay->options->log_id))
         status = detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor serves another log");
     return status;
@@ -113,11 +113,12 @@ static enum status seek(struct asof_replay *replay, enum stream stream, uint64_t
     struct mp_reader reader;
     uint32_t items;
     uint64_t id;
-    if (replay_link_send(replay->link, ++replay->number, &request) != STATUS_OK)
+    if (request_send(replay->link.control, ++replay->number, &request) != STATUS_OK)
         return cannot_ask(ret_detail);
     enum status status = await(replay, ret_detail);
     if (status == STATUS_OK)
-        status = control_reply_read(replay_link_header(replay->link), &reader, &items, ret_detail);
+        status =
+            control_reply_read(frame_slice(&replay->link.reply.frame), &reader, &items, ret_detail);
     if (status != STATUS_OK)
         return status;
     if (items != 1 || mp_read_uint(&reader, &id) != STATUS_OK || id == 0)
@@ -133,7 +134,7 @@ static enum status read_rejection(struct asof_replay *replay, uint64_t id,
 {
     struct replay_reply reply;
     enum status status = ask_replay(replay, STREAM_REJECTED, id, 1, &reply, ret_detail);
-    struct mp_reader reader = mp_reader_of(replay_link_body(replay->link));
+    struct mp_reader reader = mp_reader_of(frame_slice(&replay->link.reply.body));
     if (status == STATUS_OK &&
         (reply.count != 1 || rejection_read(&reader, ret_record) != STATUS_OK))
         status =
@@ -147,7 +148,7 @@ static enum status read_accepted(struct asof_replay *replay, uint64_t id,
 {
     struct replay_reply reply;
     enum status status = ask_replay(replay, STREAM_ACCEPTED, id, 1, &reply, ret_detail);
-    struct mp_reader reader = mp_reader_of(replay_link_body(replay->link));
+    struct mp_reader reader = mp_reader_of(frame_slice(&replay->link.reply.body));
     if (status != STATUS_OK)
         return status;
     *ret_last_id = reply.last_id;
@@ -278,8 +279,8 @@ static enum status apply_until(struct asof_replay *replay, struct fold *fold, en
         if (next <= last)
             status = send_replay(replay, stream, next, last - next + 1, ret_detail);
         if (status == STATUS_OK)
-            status = fold_apply(fold, stream, replay_link_body(replay->link), reply.count, &hash,
-                                ret_detail);
+            status = fold_apply(fold, stream, frame_slice(&replay->link.reply.body), reply.count,
+                                &hash, ret_detail);
     }
     return status;
 }

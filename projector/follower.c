@@ -7,7 +7,6 @@
 #include "common/app/lifecycle.h"
 #include "common/base/logger.h"
 #include "common/event/codec.h"
-#include "common/wire/request.h"
 #include "projector/core/piece.h"
 #include "projector/replay_link.h"
 
@@ -25,7 +24,7 @@ struct kept_piece {
 
 struct follower {
     struct socket *events;
-    struct replay_link *link;
+    struct replay_link link;
     struct frame head, header, body;        /* of the live message being handled */
     struct kept_piece kept[FOLLOW_STREAMS]; /* by enum stream */
     struct follow follow;
@@ -47,7 +46,7 @@ static enum status open_sockets(struct follower *follower, const struct endpoint
         .subscriptions = {FEED_TOPIC_ACCEPTED, FEED_TOPIC_REJECTED, FEED_TOPIC_HEARTBEAT}};
     enum status status = socket_open(&events, &follower->events, ret_detail);
     if (status == STATUS_OK)
-        status = replay_link_open(endpoints->control, &follower->link, ret_detail);
+        status = replay_link_init(&follower->link, endpoints->control, ret_detail);
     return status;
 }
 
@@ -81,7 +80,7 @@ void follower_close(struct follower **follower)
     for (int i = 0; i < FOLLOW_STREAMS; i++)
         frame_fini(&old->kept[i].frame);
     socket_close(&old->events);
-    replay_link_close(&old->link);
+    replay_link_fini(&old->link);
     free(old);
     *follower = NULL;
 }
@@ -156,8 +155,8 @@ enum status follower_ask_log(struct follower *follower, struct follower_log *ret
                              struct detail *ret_detail)
 {
     struct control_request request = {.verb = CONTROL_STATUS};
-    enum status status = request_exchange(replay_link_socket(follower->link), &request,
-                                          lifecycle_fd(), &follower->head, ret_detail);
+    enum status status = request_exchange(follower->link.control, &request, lifecycle_fd(),
+                                          &follower->head, ret_detail);
     if (status == STATUS_OK)
         status = read_log(frame_slice(&follower->head), ret_log, ret_detail);
     return status;
@@ -234,7 +233,7 @@ static enum status apply(struct follower *follower, enum stream stream, struct p
 void follower_announce(struct follower *follower, const char *name)
 {
     struct control_request request = {.verb = CONTROL_STATUS, .projector = slice_of_text(name)};
-    (void)!replay_link_send(follower->link, 0, &request); /* the reply is of no interest */
+    (void)!request_send(follower->link.control, 0, &request); /* the reply is of no interest */
 }
 
 /* --- replay --- */
@@ -243,7 +242,7 @@ static void send_ask(struct follower *follower, uint64_t now_ns)
 {
     struct follow_ask ask;
     if (follow_asks(&follower->follow, now_ns, &ask)) /* unsent is sent again in time */
-        (void)!replay_link_ask(follower->link, ask.number, ask.stream, ask.from,
+        (void)!replay_link_ask(&follower->link, ask.number, ask.stream, ask.from,
                                REPLAY_RECORDS_MAX);
 }
 
@@ -268,7 +267,7 @@ static enum status keep(struct follower *follower, const struct follow_step *ste
 {
     struct kept_piece *kept = &follower->kept[step->stream];
     uint64_t after = 0;
-    replay_link_take_body(follower->link, &kept->frame);
+    frame_move(&kept->frame, &follower->link.reply.body);
     kept->piece = (struct piece){frame_slice(&kept->frame), step->skip + step->count};
     enum status status = pass_over_seen(follower, step, &kept->piece, ret_detail);
     if (status != STATUS_OK || step->count == 0)
@@ -294,16 +293,18 @@ static enum status carry_out(struct follower *follower, const struct follow_plan
     return status;
 }
 
-static enum status handle_reply(struct follower *follower, uint64_t number, uint64_t now_ns,
+static enum status handle_reply(struct follower *follower, uint64_t now_ns,
                                 struct detail *ret_detail)
 {
     struct replay_reply reply;
     struct follow_step step;
     struct follow_plan plan;
     const struct follow_ask *ask = &follower->follow.ask;
+    uint64_t number = follower->link.reply.number;
     if (number != ask->number)
         return STATUS_OK; /* to a request that is over */
-    enum status status = replay_reply_read(replay_link_header(follower->link), &reply, ret_detail);
+    enum status status =
+        replay_reply_read(frame_slice(&follower->link.reply.frame), &reply, ret_detail);
     if (status != STATUS_OK)
         return replay_refused(follower, status, ret_detail);
     if (ask->stream == STREAM_ACCEPTED)
@@ -390,7 +391,7 @@ static enum status handle_live(struct follower *follower, struct detail *ret_det
 
 int follower_wait_on(struct follower *follower, struct socket_wait ret_items[FOLLOWER_SOCKETS])
 {
-    ret_items[0] = (struct socket_wait){.socket = replay_link_socket(follower->link)};
+    ret_items[0] = (struct socket_wait){.socket = follower->link.control};
     ret_items[1] = (struct socket_wait){.socket = follower->events};
     return follow_is_live(&follower->follow) ? 2 : 1;
 }
@@ -404,11 +405,10 @@ enum status follower_turn(struct follower *follower, uint64_t now_ns, struct det
 {
     struct frame *const frames[] = {&follower->head, &follower->header, &follower->body};
     enum status status = STATUS_OK;
-    uint64_t number;
     for (int i = 0; i < REPLIES_PER_TURN_MAX && status == STATUS_OK; i++) {
-        if (replay_link_receive(follower->link, &number) != STATUS_OK)
+        if (reply_receive(follower->link.control, &follower->link.reply) != STATUS_OK)
             break;
-        status = handle_reply(follower, number, now_ns, ret_detail);
+        status = handle_reply(follower, now_ns, ret_detail);
     }
     for (int i = 0; i < MESSAGES_PER_TURN_MAX && status == STATUS_OK; i++) {
         if (!follow_is_live(&follower->follow) ||

@@ -48,16 +48,8 @@ enum status reply_receive(struct socket *socket, struct reply *ret_reply)
 {
     struct frame head;
     frame_init(&head);
-    reply_fini(ret_reply);
-    struct frame *frames[] = {&head, &ret_reply->frame, &ret_reply->body};
-    enum status status = STATUS_OK;
-    bool more = true;
-    for (int i = 0; i < 3 && more && status == STATUS_OK; i++) {
-        status = socket_receive(socket, frames[i]);
-        more = status == STATUS_OK && frame_more(frames[i]);
-    }
-    if (more)
-        socket_discard_rest(socket, &ret_reply->body);
+    struct frame *const frames[] = {&head, &ret_reply->frame, &ret_reply->body};
+    enum status status = socket_receive_message(socket, frames, 3);
     ret_reply->number = status == STATUS_OK ? number_read(frame_slice(&head)) : 0;
     frame_fini(&head);
     return status;

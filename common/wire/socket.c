@@ -230,11 +230,6 @@ bool frame_more(const struct frame *frame)
     return zmq_msg_more(message_to_look_at(frame)) != 0;
 }
 
-void frame_move(struct frame *to, struct frame *from)
-{
-    zmq_msg_move(message_of(to), message_of(from)); /* fails only for what is no message */
-}
-
 /* --- receive and send --- */
 
 enum status socket_receive(struct socket *socket, struct frame *frame)

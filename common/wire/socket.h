@@ -62,8 +62,6 @@ void frame_move(struct frame *to, struct frame *from);
 struct slice frame_slice(const struct frame *frame);
 /* Are there more frames of the same message behind it? */
 bool frame_more(const struct frame *frame);
-/* Hands the contents of `from` over to `to`, whose own are given up; `from` is empty then. */
-void frame_move(struct frame *to, struct frame *from);
 
 /* Receives one frame without waiting: OK, END (nothing there now), IO. Reuses `frame`. */
 MUST_USE enum status socket_receive(struct socket *socket, struct frame *frame);

@@ -84,7 +84,7 @@ static void throws_away_the_rest_of_a_message(void **test_state)
 
 static void takes_whole_messages(void **test_state)
 {
-    struct fixture *f = *test_state;
+    struct sockets *f = *test_state;
     struct socket *pull = open_socket(SOCKET_PULL, true, f->endpoint);
     struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
     struct frame first, second, moved;
