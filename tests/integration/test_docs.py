@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Docs(unittest.TestCase):
             got = shell.run(command)
             if shown.same(expected, got):
                 return
-            weir.time.sleep(0.05)
+            time.sleep(0.05)
         self.assertEqual(shown.normalised(got), shown.normalised(expected), command)
 
     def test_every_command_that_is_shown_does_what_is_shown(self):

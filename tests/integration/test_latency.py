@@ -4,9 +4,14 @@ what cannot be known is left out and said so. Nothing here asserts how long anyt
 
 import json
 import re
+import signal
 import sys
+import threading
+import time
 import unittest
 from pathlib import Path
+
+import zmq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import weir  # noqa: E402
@@ -84,9 +89,9 @@ class Latency(unittest.TestCase):
             before = control.status()["last_event_id"]
             producer = station.start_producer("latency", "--rate", 1000, "--count", 1500, "--json")
             weir.until(lambda: control.status()["last_event_id"] > before, "the first events")
-            processor.signal(weir.signal.SIGSTOP)
-            weir.time.sleep(0.5)
-            processor.signal(weir.signal.SIGCONT)
+            processor.signal(signal.SIGSTOP)
+            time.sleep(0.5)
+            processor.signal(signal.SIGCONT)
             self.assertEqual(producer.wait(), 0, producer.log_text())
             stages = json.loads(producer.out_text())["stages"]
             self.check_stages(stages, 1500)
@@ -146,12 +151,12 @@ class ForeignClock:
 
     def __init__(self, station):
         self.endpoint = f"ipc://{station.folder}/foreign"
-        self.front = station.context.socket(weir.zmq.ROUTER)
+        self.front = station.context.socket(zmq.ROUTER)
         self.front.bind(self.endpoint)
-        self.back = station.context.socket(weir.zmq.DEALER)
+        self.back = station.context.socket(zmq.DEALER)
         self.back.connect(station.endpoint("control"))
-        self.stopping = weir.threading.Event()
-        self.thread = weir.threading.Thread(target=self.forward, daemon=True)
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.forward, daemon=True)
 
     def __enter__(self):
         self.thread.start()
@@ -164,9 +169,9 @@ class ForeignClock:
             socket.close(linger=0)
 
     def forward(self):
-        poller = weir.zmq.Poller()
+        poller = zmq.Poller()
         for socket in (self.front, self.back):
-            poller.register(socket, weir.zmq.POLLIN)
+            poller.register(socket, zmq.POLLIN)
         peer = None
         while not self.stopping.is_set():
             ready = dict(poller.poll(20))

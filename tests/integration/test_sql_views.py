@@ -12,6 +12,7 @@ import random
 import shutil
 import sqlite3
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -426,7 +427,7 @@ class SqlViews(unittest.TestCase):
         for kill in range(weir.count("WEIR_KILLS", 8)):
             step = kill + 2
             self.put(station, "counts", COUNTS.format(step=step))
-            weir.time.sleep(chance.uniform(0, 1.5))  # any moment: before, during or after
+            time.sleep(chance.uniform(0, 1.5))  # any moment: before, during or after
             projector.kill()
             projector = self.project(station)
             query = station.query()
