@@ -48,7 +48,7 @@ void samples_write(const struct samples *samples, uint64_t after, struct buffer 
     uint64_t kept = samples->last_number < SAMPLES_MAX ? samples->last_number : SAMPLES_MAX;
     uint64_t first = samples->last_number - kept + 1;
     if (after >= first)
-        first = after + 1;
+        first = after < samples->last_number ? after + 1 : samples->last_number + 1;
     buffer_append_text(text, "{\"samples\":[");
     for (uint64_t number = first; number <= samples->last_number; number++) {
         buffer_append_text(text, number > first ? ",\n" : "\n");
