@@ -3,8 +3,9 @@
 "use strict";
 
 const SAMPLES_SHOWN = 600, ROWS_SHOWN = 50, KEYS_SHOWN = 5, FULLEST_EVERY_MS = 5000, SLIDER_STEPS = 1000;
+const TABS_EVERY = 2; // beats
 const $ = (id) => document.getElementById(id);
-const state = { samples: [], view: null, first: null, last: null, at: null, status: null, asked: 0 };
+const state = { samples: [], tabs: null, view: null, first: null, last: null, at: null, status: null, asked: 0 };
 
 // ---- numbers and words --------------------------------------------------------------------------
 
@@ -297,21 +298,28 @@ function moveTab(event) {
   choose(next.dataset.view);
 }
 
+function makeTab(name, problem) {
+  const tab = element("button", name.replaceAll("_", " "), problem ? "parked" : "");
+  Object.assign(tab, { type: "button", id: `tab-${name}`, title: problem || "" });
+  tab.setAttribute("role", "tab");
+  tab.setAttribute("aria-controls", "panel");
+  tab.dataset.view = name;
+  tab.addEventListener("click", () => choose(name));
+  return tab;
+}
+
+// Views in SQL come, go and are parked while the page is open.
 async function showTabs() {
-  const { views } = await get("/views");
-  $("tabs").replaceChildren(...views.map((view) => {
-    const name = view.name || view;
-    const tab = element("button", name.replaceAll("_", " "));
-    Object.assign(tab, { type: "button", id: `tab-${name}` });
-    tab.setAttribute("role", "tab");
-    tab.setAttribute("aria-controls", "panel");
-    tab.dataset.view = name;
-    tab.addEventListener("click", () => choose(name));
-    return tab;
-  }));
-  $("tabs").addEventListener("keydown", moveTab);
-  const first = $("tabs").querySelector("[data-view=limits]") || $("tabs").firstChild;
-  if (first) choose(first.dataset.view);
+  const found = await get("/views"), problems = found.problems || {};
+  const shown = JSON.stringify(found);
+  if (shown === state.tabs) return;
+  const hadFocus = $("tabs").contains(document.activeElement);
+  state.tabs = shown;
+  $("tabs").replaceChildren(...found.views.map((name) => makeTab(name, problems[name])));
+  const wanted = found.views.includes(state.view) ? state.view : "limits";
+  const chosen = $("tabs").querySelector(`[data-view=${wanted}]`) || $("tabs").firstChild;
+  if (chosen) choose(chosen.dataset.view);
+  if (chosen && hadFocus) chosen.focus();
 }
 
 function slide() {
@@ -353,13 +361,14 @@ async function beat(count) {
 async function run() {
   makeCharts();
   $("slider").addEventListener("input", slide);
+  $("tabs").addEventListener("keydown", moveTab);
   $("now").addEventListener("click", () => { $("slider").value = SLIDER_STEPS; slide(); $("slider").focus(); });
   let fullestAt = 0;
   for (let count = 0; ; count++) {
     if (!document.hidden) {
       try {
         await beat(count);
-        if (!$("tabs").children.length) await showTabs();
+        if (count % TABS_EVERY === 0) await showTabs();
         if (Date.now() - fullestAt > FULLEST_EVERY_MS) {
           fullestAt = Date.now();
           showFullest().catch(() => {});

@@ -1,5 +1,6 @@
 """The dashboard in headless Chromium: its numbers are the API's, the slider shows the views as of then,
-it fits a phone, light and dark, and asks no host but its own.  WEIR_SCREENSHOTS: a folder for pictures."""
+it fits a phone, light and dark, works by keyboard alone, shows views in SQL as they come and are parked,
+and asks no host but its own.  WEIR_SCREENSHOTS: a folder for pictures."""
 
 import os
 import sys
@@ -16,6 +17,12 @@ VIEW = "document.querySelector(`#tabs [data-view=${arguments[0]}]`).click()"
 SHOWN = "const panel = document.getElementById('panel').dataset; return [panel.view, panel.event]"
 SLIDE = "const s = document.getElementById('slider'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))"
 HOSTS = "return [...new Set(performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host))]"
+
+FOCUS = """const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();
+const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+const seen = box.width > 0 && box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
+return [at.id || at.className || at.textContent, ring && seen]"""
+TABS = "return [...document.querySelectorAll('#tabs button')].map((tab) => [tab.dataset.view, tab.title])"
 
 
 class Dashboard(unittest.TestCase):
@@ -78,6 +85,82 @@ class Dashboard(unittest.TestCase):
             station.processor.kill()
             weir.until(lambda: browser.run(TEXT, "state-text") == "Processor away", "word of its absence")
             station.processor.expected_exits = {-9, 0}
+
+    def expect_focus(self, name):
+        """There is the focus, and a ring that a person sees."""
+        self.assertEqual(self.browser.run(FOCUS), [name, True])
+
+    def test_everything_can_be_done_by_keyboard(self):
+        browser = self.browser
+        with weir.Station() as station:
+            station.start_processor()
+            _, address = web.start(station)
+            source = station.source("shop")
+            for status in ("new", "paid", "sent"):
+                source.submit([weir.event(data={"status": status})])
+                weir.until(lambda: web.get(address, "/views/order_counts")["event_id"] == str(source.last_sequence), "it")
+            browser.look(1280, 800, "light")
+            browser.open(f"http://{address[0]}:{address[1]}/")
+            weir.until(lambda: browser.run(SHOWN) == ["limits", "3"], "the page")
+
+            browser.press("Tab")
+            self.assertEqual(browser.run(FOCUS), ["skip", True])
+            browser.press("Enter")
+            self.assertEqual(browser.run(FOCUS)[0], "views")
+            browser.press("Tab")
+            self.expect_focus("slider")
+            browser.press("Tab")  # "Back to now" can do nothing now
+            self.expect_focus("tab-limits")
+            browser.press("Right", "Right")
+            self.expect_focus("tab-revenue")
+            browser.press("Left")
+            self.expect_focus("tab-order_counts")
+            weir.until(lambda: browser.run(SHOWN) == ["order_counts", "3"], "the view of that tab")
+            self.assertEqual(browser.run(CELLS), [["new", "1"], ["paid", "1"], ["sent", "1"]])
+            browser.press("Tab")
+            self.expect_focus("panel")
+            for link in ("views", "events", "live", "status", "metrics"):
+                browser.press("Tab")
+                self.expect_focus(link)
+
+            browser.run("document.getElementById('slider').focus()")
+            browser.press("Home")
+            weir.until(lambda: browser.run(SHOWN)[1] in ("0", "1"), "the beginning")
+            self.assertEqual(browser.run("return document.getElementById('slider').value"), "0")
+            browser.press("End", "Left")
+            weir.until(lambda: browser.run(SHOWN)[1] == "2", "one step back from the last event")
+            self.assertEqual(browser.run(CELLS), [["new", "1"], ["paid", "1"]])
+            self.assertNotIn(browser.run("return document.getElementById('slider').getAttribute('aria-valuetext')"), (None, "now"))
+            browser.press("Tab")
+            self.expect_focus("now")
+            browser.press("Enter")
+            self.expect_focus("slider")
+            weir.until(lambda: browser.run(SHOWN)[1] == "3", "now again")
+
+    def test_views_in_sql_come_and_are_parked_while_the_page_is_open(self):
+        browser = self.browser
+        with weir.Station() as station:
+            views = station.folder / "views"
+            views.mkdir()
+            station.start_processor()
+            _, address = web.start(station, "main", "--views-dir", views)
+            station.source("shop").submit([weir.event()] * 3)
+            browser.look(1280, 800, "light")
+            browser.open(f"http://{address[0]}:{address[1]}/")
+            weir.until(lambda: browser.run(SHOWN) == ["limits", "3"], "the page")
+            text = "create table seen (id integer primary key, n integer check (n < 9)) strict;\n-- on: *\n{}\n"
+            (views / "seen.sql").write_text(text.format("insert into seen values (event_id(), field('n'));"))
+            weir.until(lambda: ["seen", ""] in browser.run(TABS), "its tab")
+            self.assertEqual(browser.run(SHOWN)[0], "limits", "the view that was chosen before")
+            browser.run(VIEW, "seen")
+            weir.until(lambda: browser.run(CELLS) == [["1", "–"], ["2", "–"], ["3", "–"]], "its rows")
+            station.source("late").submit([weir.event(data={"n": 9})])
+            reason = "seen.sql:3: event 4 (order.created): CHECK constraint failed: n < 9"
+            weir.until(lambda: ["seen", reason] in browser.run(TABS), "its tab says why it is parked")
+            weir.until(lambda: reason in browser.run(TEXT, "panel"), "its panel too")
+            (views / "seen.sql").unlink()
+            weir.until(lambda: "seen" not in dict(browser.run(TABS)), "its tab is gone")
+            weir.until(lambda: browser.run(SHOWN)[0] == "limits", "another view is chosen")
 
 
 if __name__ == "__main__":

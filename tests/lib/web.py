@@ -106,6 +106,10 @@ def metrics(text):
     return found
 
 
+# https://www.w3.org/TR/webdriver2/#keyboard-actions
+KEYS = {"Tab": "\ue004", "Enter": "\ue007", "End": "\ue010", "Home": "\ue011", "Left": "\ue012", "Right": "\ue014"}
+
+
 class Browser:
     """Chromium without a screen, over chromedriver's WebDriver; as root it needs --no-sandbox."""
 
@@ -142,6 +146,11 @@ class Browser:
 
     def run(self, script, *arguments):
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def press(self, *keys):
+        """Presses and lets go of keys one after another: characters, or names of KEYS."""
+        strokes = [{"type": kind, "value": KEYS.get(key, key)} for key in keys for kind in ("keyDown", "keyUp")]
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})
 
     def devtools(self, command, **parameters):
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})

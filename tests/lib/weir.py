@@ -25,7 +25,9 @@ from pathlib import Path
 import agreement
 import zmq
 from clients import Acks, Control, ControlError, Feed, Ingest, Proxy, Source, Verdicts  # noqa: F401
-from messages import Accepted, Ack, Hello, Rejected, event, pack, submission, unpack, unpack_all, write_lines  # noqa: F401
+from messages import (  # noqa: F401
+    LINE_SUBJECTS, Accepted, Ack, Hello, Rejected, event, pack, submission, unpack, unpack_all, write_lines,
+)
 from waiting import LIMIT_SECONDS, SECOND, count, until  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
