@@ -171,7 +171,7 @@ static inline enum status item_read(struct mp_reader *reader, struct slice *ret_
 {
     struct mp_reader copy = *reader;
     enum status status = mp_read_raw(&copy, ret_item);
-    *reader = copy;
+    reader->at = copy.at;
     return status;
 }
 
@@ -187,7 +187,7 @@ enum status event_read_stored(struct mp_reader *reader, struct event *ret_event)
         status = item_read(&at, &ret_event->attributes);
     ret_event->raw = bytes_since(reader->at, &at);
     if (status == STATUS_OK)
-        *reader = at;
+        reader->at = at.at;
     return status;
 }
 

@@ -118,7 +118,7 @@ static inline enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_v
     }
     struct mp_reader copy = *reader;
     enum status status = mp_read_uint_any(&copy, ret_value);
-    *reader = copy;
+    reader->at = copy.at;
     return status;
 }
 
@@ -132,7 +132,7 @@ static inline enum status mp_read_text(struct mp_reader *reader, struct slice *r
     }
     struct mp_reader copy = *reader;
     enum status status = mp_read_text_any(&copy, ret_text);
-    *reader = copy;
+    reader->at = copy.at;
     return status;
 }
 
@@ -146,7 +146,7 @@ static inline enum status mp_read_array(struct mp_reader *reader, uint32_t *ret_
     }
     struct mp_reader copy = *reader;
     enum status status = mp_read_array_any(&copy, ret_count);
-    *reader = copy;
+    reader->at = copy.at;
     return status;
 }
 
@@ -160,7 +160,7 @@ static inline enum status mp_read_map(struct mp_reader *reader, uint32_t *ret_pa
     }
     struct mp_reader copy = *reader;
     enum status status = mp_read_map_any(&copy, ret_pairs);
-    *reader = copy;
+    reader->at = copy.at;
     return status;
 }
 

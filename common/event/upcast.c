@@ -49,10 +49,12 @@ enum status upcast_event_with(const struct upcast *const *table, uint32_t count,
                               struct event *event, struct buffer *scratch,
                               struct detail *ret_detail)
 {
+    const struct upcast *upcast = find(table, count, event->type, event->schema_version);
+    if (upcast == NULL)
+        return STATUS_OK;
     struct event migrated = *event;
-    const struct upcast *upcast;
     size_t before = scratch->size;
-    while ((upcast = find(table, count, migrated.type, migrated.schema_version)) != NULL) {
+    for (; upcast != NULL; upcast = find(table, count, migrated.type, migrated.schema_version)) {
         size_t start = scratch->size;
         enum status status = upcast->change(migrated.data, scratch, ret_detail);
         if (status == STATUS_OK)

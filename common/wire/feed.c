@@ -214,6 +214,6 @@ enum status refusal_read(struct mp_reader *reader, struct refusal *ret_refusal)
     if (status != STATUS_OK)
         return status;
     *ret_refusal = refusal;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }

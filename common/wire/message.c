@@ -24,7 +24,7 @@ enum status log_id_read(struct mp_reader *reader, struct log_id *ret_log_id)
     if (bytes.size != LOG_ID_BYTES)
         return STATUS_INVALID;
     memcpy(ret_log_id->bytes, bytes.data, LOG_ID_BYTES);
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }
 
@@ -45,7 +45,7 @@ enum status message_open_read(struct mp_reader *reader, uint32_t items)
         return status;
     if (version != WIRE_VERSION)
         return STATUS_INVALID;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }
 
@@ -77,7 +77,7 @@ enum status message_text_or_nil_read(struct mp_reader *reader, size_t bytes_max,
     if (text.size > bytes_max)
         return STATUS_INVALID;
     *ret_text = text;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }
 

@@ -44,7 +44,7 @@ MUST_USE static inline enum status message_array_read(struct mp_reader *reader, 
         return status;
     if (count != items)
         return STATUS_INVALID;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }
 
@@ -60,7 +60,7 @@ MUST_USE static inline enum status message_source_read(struct mp_reader *reader,
     if (source.size == 0 || source.size > EVENT_SOURCE_BYTES_MAX)
         return STATUS_INVALID;
     *ret_source = source;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }
 

@@ -42,7 +42,7 @@ enum status accepted_record_read(struct mp_reader *reader, struct accepted_recor
     if (status == STATUS_OK)
         status = event_read_stored(&at, &ret_record->event);
     if (status == STATUS_OK)
-        *reader = at;
+        reader->at = at.at;
     return status;
 }
 
@@ -98,7 +98,7 @@ enum status record_reason_read(struct mp_reader *reader, enum reason *ret_reason
         return status;
     if (!reason_parse(text, ret_reason))
         return STATUS_INVALID;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }
 
@@ -215,6 +215,6 @@ enum status rejection_read(struct mp_reader *reader, struct rejection *ret_rejec
     if (status != STATUS_OK)
         return status;
     *ret_rejection = rejection;
-    *reader = at;
+    reader->at = at.at;
     return STATUS_OK;
 }

@@ -70,7 +70,7 @@ enum status submission_read_header(struct mp_reader *reader, struct submission_h
     enum status status = read_fields(&at, &header, ret_detail);
     if (status == STATUS_OK) {
         *ret_header = header;
-        *reader = at;
+        reader->at = at.at;
         return STATUS_OK;
     }
     /* A field that could not be read may be wrong, or no MessagePack at all: that weighs more. */

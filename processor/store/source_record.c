@@ -41,7 +41,7 @@ enum status refused_run_read(struct mp_reader *reader, struct refused_run *ret_r
         return status;
     if (run.first == 0 || run.count == 0 || run.count - 1 > UINT64_MAX - run.first)
         return STATUS_INVALID;
-    *reader = at;
+    reader->at = at.at;
     *ret_run = run;
     return STATUS_OK;
 }
@@ -88,7 +88,7 @@ enum status source_record_read(struct mp_reader *reader, struct source_record *r
     if (status != STATUS_OK)
         return status;
     record.runs.end = at.at;
-    *reader = at;
+    reader->at = at.at;
     *ret_record = record;
     return STATUS_OK;
 }

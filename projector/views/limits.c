@@ -59,12 +59,14 @@ static uint8_t *place_set(struct place *place, uint8_t *at, const struct rows *r
 
 /* --- accepted --- */
 
-/* Policies see the event as it was submitted. */
-static const struct event *as_submitted(struct event *event)
+/* What the event spends; policies see it as it was submitted. */
+static enum status charge_of(const struct policy *policy, const struct accepted_record *record,
+                             struct charge *ret_charge)
 {
-    if (upcast_was(event))
-        *event = upcast_original(event);
-    return event;
+    if (!upcast_was(&record->event))
+        return policy_charge(policy, record->source, &record->event, ret_charge, NULL);
+    struct event submitted = upcast_original(&record->event);
+    return policy_charge(policy, record->source, &submitted, ret_charge, NULL);
 }
 
 static void charge_policy(struct rows *rows, const struct policy *policy,
@@ -77,12 +79,8 @@ static void charge_policy(struct rows *rows, const struct policy *policy,
     struct slice name = slice_of_text(policy->name);
     for (uint32_t i = 0; i < count; i++) {
         struct charge charge;
-        struct event submitted = records[i].event;
         if (!policy_matches(policy, records[i].event.type) ||
-            policy_charge(policy, records[i].source, as_submitted(&submitted), &charge, NULL) !=
-                STATUS_OK)
-            continue;
-        if (charge.cost == 0)
+            charge_of(policy, &records[i], &charge) != STATUS_OK || charge.cost == 0)
             continue;
         places[used].cost = charge.cost;
         at = place_set(&places[used++], at, rows, name, &charge.key);
