@@ -2,10 +2,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "common/base/logger.h"
+#include "processor/background.h"
 #include "processor/core/state_image.h"
 #include "processor/recall.h"
 #include "processor/store/reader.h"
@@ -13,7 +13,6 @@
 
 enum {
     LOOK_EVERY_MS = 100,
-    NICE = 19, /* what is left over, and little where all cores are busy */
 };
 #define RETRY_AFTER_NS  (30 * NS_PER_S)
 #define LET_GO_AFTER_NS (60 * NS_PER_S)
@@ -23,6 +22,7 @@ struct snapshots {
     struct retention_options retention;
     uint64_t every_bytes;
     atomic_bool stopping;
+    struct background background;
     struct reader *reader;
     struct recovery *recovery; /* what is folded; NULL: nothing in memory */
     struct log_start start;    /* the batch to fold next */
@@ -87,6 +87,7 @@ static enum status fold(void *context, const struct batch_view *batch, struct de
         return STATUS_INTERRUPTED;
     if (is_due(self, batch))
         return STATUS_END;
+    background_yield(&self->background);
     enum status status = recovery_visit(self->recovery, batch, ret_detail);
     if (status == STATUS_OK)
         self->behind_bytes +=
@@ -219,7 +220,7 @@ static void complain(struct snapshots *self, enum status status, const struct de
 void snapshots_run(struct snapshots *self)
 {
     const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * (long)NS_PER_MS};
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* on Linux: of this thread */
+    background_begin(&self->background);
     while (!atomic_load(&self->stopping)) {
         struct detail detail = {""};
         uint64_t now_ns = clock_boot_ns();
@@ -232,4 +233,5 @@ void snapshots_run(struct snapshots *self)
             let_go(self);
         (void)nanosleep(&pause, NULL);
     }
+    background_end(&self->background);
 }
