@@ -17,9 +17,8 @@ enum {
     WAIT_MS_MAX = 100,
     SOURCE_BYTES_MAX = 16, /* "inject-" and eight digits, with the NUL */
 };
-#define SUMMARY_GRACE_NS                                                                           \
-    (250 * NS_PER_MS)                       /* for a record of its own, when a summary may hold it \
-                                             */
+/* For a record of its own, when a summary may hold it. */
+#define SUMMARY_GRACE_NS  (250 * NS_PER_MS)
 #define FEED_NS_MAX       (2 * NS_PER_S)    /* from durable to heard */
 #define REDIRECT_PAUSE_NS (110 * NS_PER_MS) /* between two answers that come once per 100 ms */
 
@@ -31,7 +30,6 @@ struct injector {
     uint64_t epoch, last_sequence;
     uint64_t next_rejection_id; /* the feed was heard up to the one before */
     uint64_t heartbeats;
-    uint64_t redirected_ns;  /* CLOCK_BOOTTIME of the last gap or fenced answer */
     bool accepted;           /* some event of this source may have been, before a burst */
     struct buffer bytes;     /* of the newest injection */
     struct burst burst;      /* the newest */
@@ -446,21 +444,6 @@ static bool nothing_spent(const struct injector *injector)
     return fresh || (key == POLICY_KEY_SOURCE && !injector->accepted);
 }
 
-/* What the kind needs before it can be sent. NOT_FOUND: there is no occasion for it. */
-static enum status prepare(struct injector *injector, const struct kind *kind,
-                           const struct injection_place *place, struct detail *ret_detail)
-{
-    switch (kind->answer) {
-    case ANSWER_LIMIT:
-        return plan(injector, place, ret_detail);
-    case ANSWER_GAP:
-    case ANSWER_FENCED:
-        return pause_until(injector, injector->redirected_ns + REDIRECT_PAUSE_NS, ret_detail);
-    default:
-        return STATUS_OK;
-    }
-}
-
 static void start(struct injector *injector, const struct kind *kind,
                   const struct injection_place *place, struct finding *finding)
 {
@@ -478,12 +461,27 @@ static void start(struct injector *injector, const struct kind *kind,
     injector->finding = finding;
 }
 
+/* Waits until the source may be redirected again, and says hello. The processor keeps the time
+ * between two redirects by its batches' times, and a batch's time may be a while old when a
+ * submission comes into it: one that is sent after this hello was answered comes into a batch that
+ * was begun after the wait. */
+static enum status settle(struct injector *injector, const struct kind *kind, uint64_t ended_ns,
+                          struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    if (kind->answer == ANSWER_GAP || kind->answer == ANSWER_FENCED)
+        status = pause_until(injector, ended_ns + REDIRECT_PAUSE_NS, ret_detail);
+    return status == STATUS_OK ? hello(injector, ret_detail) : status;
+}
+
 enum status injector_run(struct injector *injector, const struct kind *kind,
                          struct finding *ret_finding, struct detail *ret_detail)
 {
     injector->finding = NULL;
     struct injection_place place = next_place(injector);
-    enum status status = prepare(injector, kind, &place, ret_detail);
+    enum status status = STATUS_OK;
+    if (kind->answer == ANSWER_LIMIT)
+        status = plan(injector, &place, ret_detail);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
     start(injector, kind, &place, ret_finding);
@@ -499,11 +497,9 @@ enum status injector_run(struct injector *injector, const struct kind *kind,
         status = exchange(injector, ret_detail);
     }
     uint64_t ended_ns = clock_boot_ns();
-    if (kind->answer == ANSWER_GAP || kind->answer == ANSWER_FENCED)
-        injector->redirected_ns = ended_ns;
     injector->accepted |= ret_finding->decided > ret_finding->refused;
     if (status == STATUS_OK)
-        status = hello(injector, ret_detail);
+        status = settle(injector, kind, ended_ns, ret_detail);
     if (status == STATUS_OK)
         status = hear_all(injector, ret_detail);
     if (status == STATUS_OK)
