@@ -189,9 +189,12 @@ function showTiles(status, sample) {
 
 // ---- the fullest keys ---------------------------------------------------------------------------
 
-// Used in the window = accepted now − accepted one window ago, both by the `limits` view.
+// Used in the window that ends at `end` = accepted now − accepted one window before, both by the
+// `limits` view: nothing in it is newer than `end`, so this is never more than the quota.
 async function used(policy, now) {
-  const at = BigInt(now.time) > 0n ? BigInt(state.status.processor.now) - BigInt(policy.window) : 0n;
+  const events = BigInt(now.time), clock = BigInt(state.status.processor.now);
+  const end = events > clock ? events : clock;
+  const at = events > 0n ? end - BigInt(policy.window) : 0n;
   const before = new Map();
   const then = await get(`/views/limits?at=${encodeURIComponent(rfc3339(at > 0n ? at : 0n))}`);
   for (const row of then.rows) if (row.policy === policy.name) before.set(row.key, Number(row.accepted));

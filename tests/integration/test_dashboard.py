@@ -86,6 +86,21 @@ class Dashboard(unittest.TestCase):
             weir.until(lambda: browser.run(TEXT, "state-text") == "Processor away", "word of its absence")
             station.processor.expected_exits = {-9, 0}
 
+    def test_no_key_is_ever_shown_above_its_quota(self):
+        browser = self.browser
+        shown = ("return showFullest().then(() => [...document.querySelectorAll('#fullest .key')].map("
+                 "(row) => Number(row.lastChild.textContent.split(' ')[0])))")
+        with weir.Station(limits=['"per-subject";q=5;w=1;pk=subject']) as station:
+            station.start_processor()
+            _, address = web.start(station)
+            browser.open(f"http://{address[0]}:{address[1]}/")
+            traffic = station.start_producer("generate", "--rate", 400, "--count", 2000, "--subjects", 20)
+            weir.until(lambda: browser.run(shown), "the first keys")
+            fullest = 0
+            while traffic.running():
+                fullest = max([fullest, *browser.run(shown)])
+            self.assertEqual(fullest, 5)
+
     def expect_focus(self, name):
         """There is the focus, and a ring that a person sees."""
         self.assertEqual(self.browser.run(FOCUS), [name, True])

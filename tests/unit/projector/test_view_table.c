@@ -199,6 +199,10 @@ static void a_tool_sees_the_columns_in_the_order_of_the_key(void **state)
     end(&bench);
 }
 
+static const char twice[] =
+    "INSERT INTO weir_rows_things SELECT 3, name, count, weight, known, empty, list, weir_key, "
+    "weir_value, weir_sum FROM weir_rows_things WHERE place = 0";
+
 static void whatever_somebody_changes_is_found(void **state)
 {
     (void)state;
@@ -217,9 +221,7 @@ static void whatever_somebody_changes_is_found(void **state)
         "UPDATE weir_rows_things SET weir_sum = weir_sum + 1 WHERE place = 0",
         "UPDATE weir_rows_things SET place = 9 WHERE place = 0",
         "DELETE FROM weir_rows_things WHERE place = 0",
-        "INSERT INTO weir_rows_things SELECT 3, name, count, weight, known, empty, list, "
-        "weir_key,"
-        " weir_value, weir_sum FROM weir_rows_things WHERE place = 0",
+        twice,
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         struct bench bench = {.store = NULL};
