@@ -114,6 +114,22 @@ bool draft_open(struct draft *draft)
     return true;
 }
 
+void draft_pace_half(struct draft *draft)
+{
+    draft->pace = PACE_HALF;
+    draft->half_from_id = state_position(draft->state).last_event_id;
+    draft->half_filled = counter_get(&draft->service->counters.filled);
+}
+
+bool draft_may_take(const struct draft *draft)
+{
+    if (draft->pace != PACE_HALF)
+        return draft->pace == PACE_FULL;
+    const uint64_t taken = state_position(draft->state).last_event_id - draft->half_from_id;
+    const uint64_t filled = counter_get(&draft->service->counters.filled) - draft->half_filled;
+    return taken <= filled / 2 + PACE_EVENTS_AHEAD;
+}
+
 bool draft_is_empty(const struct draft *draft)
 {
     return draft->batch == NULL ||

@@ -17,8 +17,10 @@
 
 enum { DRAFT_RETRY_MS = 2 /* between two looks for room in the log */ };
 
-/* While the policies change, events that come faster than the log is read must wait for it. */
-enum pace { PACE_FULL, PACE_SLOW, PACE_NONE };
+/* How fast submissions are taken in. While the log is read for a change of the policies at most
+ * half as many events are accepted as are read, so that the reading comes to an end. */
+enum pace { PACE_FULL, PACE_HALF, PACE_NONE };
+enum { PACE_EVENTS_AHEAD = 4096 /* accepted beyond that half, while the reading begins */ };
 
 struct draft {
     struct service *service;
@@ -33,6 +35,8 @@ struct draft {
     int stop_fd;              /* readable: the process is to end */
     bool holding;             /* no room, and no space to make some */
     enum pace pace;           /* at which submissions are taken in */
+    uint64_t half_from_id;    /* PACE_HALF: the last event when it began … */
+    uint64_t half_filled;     /* … and how many the filler had read */
     bool offline;             /* the caller stamps, by the events' own times; a full disk is a
                                  failure, and nobody waits for an answer */
     struct buffer key;        /* scratch: a key's MessagePack */
@@ -59,6 +63,10 @@ void draft_stamp_at(struct draft *draft, uint64_t now_ns);
 bool draft_open(struct draft *draft);
 /* Nothing decided, nothing to answer, or no batch? */
 bool draft_is_empty(const struct draft *draft);
+/* From here on PACE_HALF. */
+void draft_pace_half(struct draft *draft);
+/* May one more submission be taken in now? Else look again soon. */
+bool draft_may_take(const struct draft *draft);
 /* Makes sure that a batch is open which takes one more event of `bytes` and all that it leaves:
  * seals a full one and waits for room. False when the process ends first: then the sender, who has
  * no ack, sends again. */

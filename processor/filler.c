@@ -87,9 +87,11 @@ static enum status piece_add(struct filler *filler, const struct durable *end, s
                                        UINT64_MAX, &filler->body, &reply, &call->detail);
     if (status == STATUS_OK)
         status = records_add(filler, call);
-    if (status == STATUS_OK)
-        call->change.next_id += reply.count;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    call->change.next_id += reply.count;
+    counter_add(&filler->service->counters.filled, reply.count);
+    return STATUS_OK;
 }
 
 static enum status end_wait(struct filler *filler, struct call *call, struct durable *ret_end)

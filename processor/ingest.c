@@ -8,7 +8,7 @@
 enum {
     IDLE_TICK_MS = 100,         /* with nothing to do: let empty windows go, refresh the gauges */
     BATCHES_IN_FLIGHT_BUSY = 2, /* then the open batch rather grows */
-    SLOW_PAUSE_MS = 5,          /* between two submissions while the filler is behind */
+    PACE_LOOK_MS = 1,           /* between two looks whether more may be taken in */
     FRAMES_PER_TURN_MAX = 256,  /* between two looks at calls and the stop */
 };
 
@@ -90,9 +90,9 @@ static void calls_take(struct draft *draft)
 static bool frames_take(struct ingest *ingest)
 {
     struct draft *draft = &ingest->draft;
-    int frames_max = draft->pace == PACE_FULL ? FRAMES_PER_TURN_MAX : 1;
-    for (int i = 0; i < frames_max; i++) {
-        if (!draft_open(draft) || socket_receive(ingest->socket, &ingest->frame) != STATUS_OK)
+    for (int i = 0; i < FRAMES_PER_TURN_MAX; i++) {
+        if (!draft_may_take(draft) || !draft_open(draft) ||
+            socket_receive(ingest->socket, &ingest->frame) != STATUS_OK)
             return false;
         bool more = frame_more(&ingest->frame);
         intake_take(ingest->intake, frame_slice(&ingest->frame), more);
@@ -111,12 +111,13 @@ static bool wait_for_work(struct ingest *ingest)
     struct socket_wait items[] = {{.fd = draft->stop_fd},
                                   {.fd = queue_descriptor(draft->service->to_core)},
                                   {.socket = ingest->socket}};
-    int item_count = !open ? 1 : draft->pace != PACE_FULL ? 2 : 3;
+    bool may_take = draft_may_take(draft);
+    int item_count = !open ? 1 : !may_take ? 2 : 3;
     int timeout_ms = open ? IDLE_TICK_MS : DRAFT_RETRY_MS;
+    if (draft->pace == PACE_HALF && !may_take)
+        timeout_ms = PACE_LOOK_MS;
     if (!draft_is_empty(draft))
         timeout_ms = 0; /* it was left open for more; if nothing more came, it goes now */
-    if (open && draft->pace == PACE_SLOW)
-        timeout_ms = SLOW_PAUSE_MS;
     if (socket_wait(items, item_count, timeout_ms) == STATUS_TIMED_OUT && timeout_ms > 0)
         draft_refresh_gauges(draft);
     return !items[0].ready;
@@ -132,7 +133,7 @@ static void turn(struct ingest *ingest)
     if (draft_is_empty(draft))
         draft_stamp(draft);
     calls_take(draft);
-    bool more_waits = draft->pace != PACE_NONE && frames_take(ingest);
+    bool more_waits = frames_take(ingest);
     bool commit_busy = counter_get(&draft->service->counters.in_flight) >= BATCHES_IN_FLIGHT_BUSY;
     if (draft->batch != NULL && !(more_waits && commit_busy))
         draft_seal(draft);

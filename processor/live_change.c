@@ -79,12 +79,14 @@ static void begin(struct draft *draft, struct call *call)
 {
     call->change.began_ns = draft->now_ns;
     call->change.fill = window_fill_new(draft->state, call->change.policies);
-    if (call->change.fill == NULL)
+    if (call->change.fill == NULL) {
         draft_refuse_call(draft, call, "out of memory");
-    else if (window_fill_length_ns(call->change.fill) == 0)
+    } else if (window_fill_length_ns(call->change.fill) == 0) {
         come_into_force(draft, call);
-    else
+    } else {
+        draft_pace_half(draft);
         lap_ask(draft, call);
+    }
 }
 
 /* The filler is back, and still behind. */
@@ -97,8 +99,6 @@ static void go_on(struct draft *draft, struct call *call)
         draft->pace = PACE_NONE;
         change->paused = true;
         change->paused_at_ns = clock_boot_ns();
-    } else if (change->laps >= CHANGE_LAPS_FREE) {
-        draft->pace = PACE_SLOW;
     }
     lap_ask(draft, call);
 }

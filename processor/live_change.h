@@ -1,9 +1,10 @@
 /* live_change: the core's side of `policy set`: other policies come into force while events flow.
  *
  * - begin: the fill is made from the state, and the filler reads the log
- * - lap: it hands back. Was much accepted meanwhile: again, and after some laps with events taken
- * in slowly, in pauses of 5 ms. Little: the open batch is sealed, nothing more is taken in, and the
- *   filler reads the rest as soon as it is durable
+ * - lap: it hands back. Was much accepted meanwhile: again; at most half of what it read was
+ *   (PACE_HALF), so laps get shorter and all of them read at most twice what the first one did.
+ *   Little: the open batch is sealed, nothing more is taken in, and the filler reads the rest as
+ *   soon as it is durable
  * - end: the event goes into a batch of its own, the policies come into force, the pause ends
  *
  * A pause lasts about one fdatasync and the reading of CHANGE_REST_EVENTS_MAX events; what need not
@@ -17,8 +18,7 @@
 
 enum {
     CHANGE_REST_EVENTS_MAX = 16384, /* then the rest is read in a pause */
-    CHANGE_LAPS_FREE = 3, /* after so many events come as fast as they are read: they are slowed */
-    CHANGE_LAPS_MAX = 64, /* and after so many the rest is read in a pause, however long */
+    CHANGE_LAPS_MAX = 64,           /* after so many too: what is in flight may be more than that */
 };
 
 /* Takes the call from control, or back from the filler, and hands it on. A batch is open. */

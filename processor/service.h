@@ -47,6 +47,7 @@ struct counters {
     counter in_flight;                  /* batches sealed, not yet durable */
     counter sources;                    /* known */
     counter holding;                    /* 1: no room, no space: nothing is taken in */
+    counter filled;                     /* events read for changes of the policies */
     counter drops;                      /* times that retention has dropped segments */
     counter window_ns;                  /* the longest in force */
     counter policy_keys[POLICIES_MAX];  /* live keys */

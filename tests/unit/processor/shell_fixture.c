@@ -169,7 +169,7 @@ static void batch_commit(struct shell *shell, struct batch *batch)
     batch_release(batch);
 }
 
-static void pump(struct shell *shell)
+void shell_pump(struct shell *shell)
 {
     void *batch;
     while (queue_pop(shell->service.to_commit, &batch, 1, WAIT_MS) == 1)
@@ -182,7 +182,7 @@ static void frame_push(struct shell *shell, struct slice frame, bool more)
     enum status status;
     while ((status = socket_send(shell->push, frame, more)) == STATUS_FULL)
         if (shell->thread != 0)
-            pump(shell);
+            shell_pump(shell);
     assert_int_equal(status, STATUS_OK);
 }
 
@@ -197,7 +197,7 @@ void shell_push(struct shell *shell, struct slice frame, const char *second)
 void shell_settle(struct shell *shell)
 {
     do
-        pump(shell);
+        shell_pump(shell);
     while (counter_get(&shell->service.counters.submissions) < shell->pushed);
 }
 
@@ -211,7 +211,7 @@ struct source_info shell_hello(struct shell *shell, const char *name)
     memcpy(call->hello.source, name, call->hello.source_size);
     queue_push(shell->service.to_core, call);
     while (shell->answer == NULL)
-        pump(shell);
+        shell_pump(shell);
     assert_ptr_equal(shell->answer, call);
     assert_int_equal(call->status, STATUS_OK);
     struct source_info info = {.epoch = call->hello.epoch,
@@ -231,7 +231,7 @@ void shell_stop(struct shell *shell)
 void shell_join(struct shell *shell)
 {
     while (!queue_finished(shell->service.to_commit))
-        pump(shell);
+        shell_pump(shell);
     assert_int_equal(pthread_join(shell->thread, NULL), 0);
     assert_int_equal(counter_get(&shell->service.counters.in_flight), 0);
 }

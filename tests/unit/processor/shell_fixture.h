@@ -39,6 +39,8 @@ void shell_open(struct shell *shell, const char *policies, uint32_t records_per_
 void shell_run(struct shell *shell);
 /* One submission of one frame; with `second`, of two. */
 void shell_push(struct shell *shell, struct slice frame, const char *second);
+/* Makes batches durable, those that come within a moment. */
+void shell_pump(struct shell *shell);
 /* Waits until the core has taken all that was pushed; makes batches durable meanwhile. */
 void shell_settle(struct shell *shell);
 /* Settles, asks, waits for the answer, which is durable then. */
