@@ -101,6 +101,10 @@ static enum status options_read(struct run *run, int argc, char **argv)
     if (status == STATUS_OK && o->retain_for != NULL &&
         !duration_parse(o->retain_for, UINT64_MAX / 2, &o->retention.for_ns))
         return options_usage(PROGRAM, &command, "--retain-for: not a duration: %s", o->retain_for);
+    if (retention_is_on(&o->retention) && o->snapshot_bytes == 0)
+        return options_usage(PROGRAM, &command,
+                             "--retain-bytes and --retain-for need snapshots: --snapshot-bytes 0 "
+                             "would keep everything");
     if (o->segment_bytes < SEGMENT_BYTES_MIN || o->segment_bytes % (1024 * 1024) != 0)
         return options_usage(PROGRAM, &command, "--segment-bytes: at least %d, a multiple of 1 MiB",
                              (int)SEGMENT_BYTES_MIN);

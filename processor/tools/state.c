@@ -34,7 +34,8 @@ struct state_options {
 /* The events that fill a key's window. */
 struct filling {
     uint64_t ids[EVENTS_SHOWN]; /* the newest, as a ring */
-    uint64_t count;             /* of all */
+    uint64_t count;             /* of all that are kept */
+    bool gone;                  /* there are earlier ones, which are not */
 };
 
 struct show {
@@ -177,9 +178,14 @@ static enum status find_filling(struct show *show, const struct policy *policy,
     const struct durable *durable = store_view_durable(show->view);
     struct reader *reader = store_view_reader(show->view);
     const uint64_t last_id = state_position(show->state).last_event_id;
+    struct batch_header first;
     uint64_t next_id = 1;
     enum status status =
         reader_seek(reader, durable, STREAM_ACCEPTED, key->oldest_ns, &next_id, ret_detail);
+    if (status == STATUS_OK)
+        status = reader_first(reader, durable, &first, ret_detail);
+    if (status == STATUS_OK)
+        ret_filling->gone = first.number > 0 && key->oldest_ns < first.first_time_ns;
     while (status == STATUS_OK && next_id <= last_id) {
         struct replay_reply reply = {0};
         uint64_t left = last_id - next_id + 1;
@@ -238,12 +244,17 @@ static void write_filling(struct show *show, const struct filling *filling)
         else
             printf(" #%" PRIu64, filling->ids[i % EVENTS_SHOWN]);
     }
-    if (show->options.json)
+    if (show->options.json) {
         pair_uint(&show->json, "more_events", filling->count - shown);
-    else if (filling->count > shown)
-        printf(" and %" PRIu64 " before them\n", filling->count - shown);
-    else
-        printf("\n");
+        codec_text(&show->json, "events_gone");
+        codec_bool(&show->json, filling->gone);
+        return;
+    }
+    if (filling->count > shown)
+        printf(" and %" PRIu64 " before them", filling->count - shown);
+    if (filling->gone)
+        printf("%s that are no longer kept", shown > 0 ? " and others" : " events");
+    printf("\n");
 }
 
 static void print_key(const struct policy *policy, const struct explain_key *key, uint64_t now_ns)
@@ -274,7 +285,7 @@ static enum status show_key(struct show *show, const struct policy *policy,
     if (status != STATUS_OK)
         return status;
     if (show->options.json) {
-        codec_map(&show->json, asked ? 5 : 3);
+        codec_map(&show->json, asked ? 6 : 3);
         codec_text(&show->json, "key");
         policy_key_write(&key->key, &show->json);
         pair_uint(&show->json, "units", key->units);

@@ -86,6 +86,9 @@ class OldSnapshots(unittest.TestCase):
                 "cards": {"c-1": 62, -7: 31},
                 "trial": {"till-1": 2, "till/0": 2},
             })
+            code, out, error = station.run("processor", "state", "--store", station.store, "--at", "#11", "--key", "s-0")
+            self.assertEqual(code, 0, error)
+            self.assertIn("filled by events that are no longer kept", out)
             program = station.start_processor()  # compares the digest of each batch that follows
             self.assertIn("folding on from a snapshot", program.log_text())
             status = station.control().status()

@@ -133,6 +133,12 @@ class Retention(unittest.TestCase):
         self.assertEqual(program.wait(), 1)
         self.assertIn("no longer kept", program.log_text())
 
+    def test_without_snapshots_nothing_could_go(self):
+        with weir.Station() as station:
+            code, _, error = station.run("processor", "run", "--store", station.store, "--snapshot-bytes", 0, *KEEP_TWO)
+            self.assertEqual(code, 64)
+            self.assertIn("need snapshots", error)
+
     def test_by_age(self):
         station = self.station(SHORT, *ONE_EACH, "--retain-for", "100ms")
         source, control = station.source("s"), station.control()
