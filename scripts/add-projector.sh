@@ -15,24 +15,7 @@ TEXT
 }
 
 name='' views='' run_dir=''
-while [ $# -gt 0 ]; do
-    case $1 in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    --name | --views | --run-dir)
-        [ $# -ge 2 ] || die "$1 needs a value"
-        option=${1#--}
-        printf -v "${option//-/_}" %s "$2"
-        shift 2
-        ;;
-    *)
-        usage >&2
-        exit 64
-        ;;
-    esac
-done
+read_options "name views run-dir" "$@"
 
 scratch='' projector='' stopping=''
 

@@ -3,6 +3,8 @@
 # decided again (verify): under no policy, under one with few keys, and under one with 100,000.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/measure.sh
+. "$(dirname "$0")/measure.sh"
 
 usage() {
     cat <<'TEXT'
@@ -13,17 +15,10 @@ TEXT
 }
 
 lines=2000000
-case "${1:-}" in
---lines) lines=$2 ;;
---help | -h) usage && exit 0 ;;
-"") ;;
-*) usage >&2 && exit 64 ;;
-esac
+read_options "lines" "$@"
 
-build release
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-processor=$WEIR_ROOT/build/release/bin/weir-processor
+measure_prepare
+measure_machine
 
 # Ten events share a time of day in 1 ms, as they do in batches online.
 awk -v lines="$lines" 'BEGIN {
@@ -35,18 +30,19 @@ awk -v lines="$lines" 'BEGIN {
         printf "\"time\": \"2026-01-01T%02d:%02d:%02d.%03dZ\", ", s / 3600, s / 60 % 60, s % 60, i % 10000 / 10
         printf "\"data\": {\"status\": \"pending\", \"amount_minor\": %d, \"currency\": \"EUR\"}}\n", rand() * 10000
     }
-}' >"$folder/lines.jsonl"
+}' >"$scratch/lines.jsonl"
 
 measure() {
     local name=$1
     shift
     say "$name"
-    "$processor" batch "$folder/lines.jsonl" --store "$folder/$name" "$@" --log-level error || [ $? = 2 ]
-    "$processor" verify --store "$folder/$name" --log-level error
+    "$bin/weir-processor" batch "$scratch/lines.jsonl" --store "$scratch/$name" "$@" --log-level error || [ $? = 2 ]
+    "$bin/weir-processor" verify --store "$scratch/$name" --log-level error
 }
 
-say "$lines lines, $(stat -c %s "$folder/lines.jsonl") bytes; commit $(git -C "$WEIR_ROOT" rev-parse --short HEAD)"
+say "$lines lines, $(stat -c %s "$scratch/lines.jsonl") bytes"
 measure no-policy
 measure four-keys --limit '"per-source";q=1000000000;w=60;pk=source'
 measure many-keys --limit '"per-subject";q=1000000;w=1;pk=subject'
 measure many-refused --limit '"per-subject";q=3;w=60;pk=subject'
+measure_end

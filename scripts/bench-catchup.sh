@@ -16,25 +16,7 @@ TEXT
 }
 
 events=8000000 rounds=5
-measure_options "events rounds" "$@"
-
-SUBJECTS=100000
-LIMIT='"per-subject";q=1000000;w=60;pk=subject' # 100,000 windows, none ever full
-
-trap measure_clean EXIT
-trap 'exit 130' INT TERM HUP
-
-# The processor alone, with `events` events in its log.
-fill_log() {
-    start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" --limit "$LIMIT"
-    processor=$started
-    await_ready processor "$processor"
-    "$bin/weir-producer" generate --rate 0 --count "$events" --sources 4 --subjects $SUBJECTS \
-        --run-dir "$scratch/run" >"$scratch/generate.out" 2>"$scratch/generate.log" || {
-        cat "$scratch/generate.out" "$scratch/generate.log" >&2
-        die "events were refused or lost"
-    }
-}
+read_options "events rounds" "$@"
 
 # catch_up: sets `result` to the events per second of one late projector, held to one core.
 catch_up() {
@@ -61,7 +43,9 @@ catch_up() {
 measure_prepare
 measure_machine
 say "filling a log with $events events"
-fill_log
+processor_start --limit "$LIMIT"
+await_ready processor "$processor"
+generate "$events"
 for round in $(seq "$rounds"); do
     say "round $round of $rounds"
     catch_up

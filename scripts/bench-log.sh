@@ -17,33 +17,9 @@ TEXT
 }
 
 events=2000000 rounds=3
-measure_options "events rounds" "$@"
+read_options "events rounds" "$@"
 
 LIMIT='"per-subject";q=1000000;wms=500;pk=subject' # live windows over 100,000 subjects, none ever full
-SUBJECTS=100000
-
-trap 'stop_one "$processor"; measure_clean' EXIT
-trap 'exit 130' INT TERM HUP
-
-processor_start() {
-    start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" "$@"
-    processor=$started
-}
-
-processor_stop() {
-    stop_one "$processor"
-    processor=''
-}
-
-# generate COUNT: sets `result` to the events per second.
-generate() {
-    "$bin/weir-producer" generate --rate 0 --count "$1" --sources 4 --subjects $SUBJECTS \
-        --run-dir "$scratch/run" >"$scratch/generate.out" 2>"$scratch/generate.log" || {
-        cat "$scratch/generate.out" "$scratch/generate.log" >&2
-        die "events were refused or lost"
-    }
-    result=$(sed -n 's|.*, \([0-9]*\)/s$|\1|p' "$scratch/generate.out")
-}
 
 # rate EVENTS OPTION…: sets `result` to the events per second into an empty store.
 rate() {
@@ -55,6 +31,11 @@ rate() {
     generate "$count"
 }
 
+# Bytes and name of each snapshot, the newest last; none while the log is small.
+snapshots() {
+    find "$scratch/store" -name '*.snap' -printf '%s %p\n' | sort -k 2
+}
+
 # Waits until the thread that writes snapshots has got to what it could not while all was busy; sets
 # `result` to the seconds.
 catch_up() {
@@ -62,7 +43,7 @@ catch_up() {
     while [ "$newest" != "$latest" ]; do
         newest=$latest
         sleep 2
-        latest=$(find "$scratch/store/snapshots" -name '*.snap' 2>/dev/null | sort | tail -n 1)
+        latest=$(snapshots | tail -n 1)
     done
     result=$((SECONDS - began))
 }
@@ -86,10 +67,6 @@ timed() {
     done
 }
 
-has() {
-    "$bin/weir-processor" --help | grep -q "^  $1 "
-}
-
 # A processor that starts, and one event that waits for its verdict.
 first_verdict() {
     processor_start
@@ -106,12 +83,12 @@ measure_machine
 with='' without=''
 for round in $(seq "$rounds"); do
     rate $((events < 20000000 ? events : 20000000)) --snapshot-bytes 0
-    processor_stop
+    pipeline_stop
     without="$without$result
 "
     off=$result
     rate $((events < 20000000 ? events : 20000000))
-    processor_stop
+    pipeline_stop
     with="$with$result
 "
     echo "round $round: $off events/s without snapshots, $result with"
@@ -123,28 +100,21 @@ rate "$events"
 log_bytes=$(du -sb "$scratch/store/log" | cut -f 1)
 catch_up
 echo "snapshots had caught up $result s after the last event"
-processor_stop
-echo "log: $events events, $((log_bytes / 1000000)) MB; $(find "$scratch/store/snapshots" -name '*.snap' | wc -l) snapshots," \
-    "$(($(du -sb "$scratch/store/snapshots" | cut -f 1) / 1000000)) MB"
+pipeline_stop
+echo "log: $events events, $((log_bytes / 1000000)) MB; $(snapshots |
+    awk '{ bytes += $1 } END { printf "%d snapshots, %d MB", NR, bytes / 1000000 }')"
 
 timed first_verdict
 echo "restart to the first verdict: $result ms"
 middle=$((events / 2 + 12345))
-if has state; then
-    timed "$bin/weir-processor" state --store "$scratch/store" --at "#$middle" --key user-1
-    echo "state --at #$middle: $result ms"
-fi
-if has history; then
-    timed "$bin/weir-processor" history --store "$scratch/store" --from "#$middle" --to "#$((middle + 20))"
-    from=$(sed -n '1s/.*"acceptedat": *"\([^"]*\)".*/\1/p' "$scratch/timed.out")
-    echo "history of 20 ids: $result ms"
-    if [ -n "$from" ]; then
-        timed "$bin/weir-processor" history --store "$scratch/store" --from "$from" --to "$from"
-        echo "history --from $from --to the same, $(wc -l <"$scratch/timed.out") events: $result ms"
-    fi
-fi
-if has verify; then
-    rounds=1
-    timed "$bin/weir-processor" verify --store "$scratch/store"
-    echo "verify: $result ms, $((events * 1000 / (result + 1))) events/s"
-fi
+timed "$bin/weir-processor" state --store "$scratch/store" --at "#$middle" --key user-1
+echo "state --at #$middle: $result ms"
+timed "$bin/weir-processor" history --store "$scratch/store" --from "#$middle" --to "#$((middle + 20))"
+from=$(sed -n '1s/.*"acceptedat": *"\([^"]*\)".*/\1/p' "$scratch/timed.out")
+echo "history of 20 ids: $result ms"
+timed "$bin/weir-processor" history --store "$scratch/store" --from "$from" --to "$from"
+echo "history --from $from --to the same, $(wc -l <"$scratch/timed.out") events: $result ms"
+rounds=1
+timed "$bin/weir-processor" verify --store "$scratch/store"
+echo "verify: $result ms, $((events * 1000 / (result + 1))) events/s"
+measure_end

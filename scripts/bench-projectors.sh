@@ -19,10 +19,7 @@ TEXT
 }
 
 events=8000000 rounds=5 projectors=5
-measure_options "events rounds projectors" "$@"
-
-SUBJECTS=100000
-LIMIT='"per-subject";q=1000000;w=60;pk=subject' # 100,000 windows, none ever full
+read_options "events rounds projectors" "$@"
 
 more=() # the projectors beside the pipeline's own
 
@@ -35,9 +32,6 @@ stop_all() {
     more=()
 }
 
-trap 'stop_all; measure_clean' EXIT
-trap 'exit 130' INT TERM HUP
-
 # measure COUNT [COMMAND…]: sets `result` to the events per second with COUNT projectors, all but
 # the first started through COMMAND.
 measure() {
@@ -49,12 +43,7 @@ measure() {
         more+=("$started")
         await_ready "projector-$number" "$started"
     done
-    "$bin/weir-producer" generate --rate 0 --count "$events" --sources 4 --subjects $SUBJECTS \
-        --run-dir "$scratch/run" >"$scratch/generate.out" 2>"$scratch/generate.log" || {
-        cat "$scratch/generate.out" "$scratch/generate.log" >&2
-        die "events were refused or lost"
-    }
-    result=$(sed -n 's|.*, \([0-9]*\)/s$|\1|p' "$scratch/generate.out")
+    generate "$events"
     stop_all
 }
 
@@ -75,6 +64,7 @@ row() {
 }
 
 measure_prepare
+trap 'stop_all; measure_clean' EXIT
 measure_machine
 for round in $(seq "$rounds"); do
     say "round $round of $rounds"
@@ -86,4 +76,4 @@ printf '\n%-28s %10s %8s\n' "projectors" "events/s" "ratio"
 row one "1"
 row yielding "$projectors, the added ones yield"
 row equal "$projectors, none yields"
-printf '\nload %s when it ended\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+measure_end

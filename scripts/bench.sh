@@ -19,17 +19,11 @@ TEXT
 }
 
 events=8000000 rounds=3 seconds=10
-measure_options "events rounds seconds" "$@"
+read_options "events rounds seconds" "$@"
 
-SUBJECTS=100000
-# 100,000 windows of a minute, of which none is ever full.
-LIMIT='"per-subject";q=1000000;w=60;pk=subject'
 SUBMISSIONS='1 64 1024'
 RATES='1000 10000'
 EVENT_BYTES=110 # what one of generate's is, for Redis
-
-trap 'redis_stop; measure_clean' EXIT
-trap 'exit 130' INT TERM HUP
 
 # ---- throughput ----
 
@@ -51,11 +45,7 @@ weir_throughput() {
     count=$(count_for "$1")
     pipeline_start --limit "$LIMIT"
     began=$(date +%s%N)
-    "$bin/weir-producer" generate --rate 0 --count "$count" --sources 4 --subjects $SUBJECTS \
-        --batch "$1" --run-dir "$scratch/run" >"$scratch/generate.out" 2>"$scratch/generate.log" || {
-        cat "$scratch/generate.out" "$scratch/generate.log" >&2
-        die "events were refused or lost"
-    }
+    generate "$count" --batch "$1"
     until at=$(position) && [ "${at:-0}" -ge "$count" ]; do sleep 0.02; done
     ended=$(date +%s%N)
     pipeline_stop
@@ -189,6 +179,7 @@ tables() {
 }
 
 measure_prepare
+trap 'redis_stop; measure_clean' EXIT
 measure_machine
 have_redis || say "redis-server is not installed: measuring without it"
 for round in $(seq "$rounds"); do
@@ -196,4 +187,4 @@ for round in $(seq "$rounds"); do
     measure_latency
 done
 tables
-printf '\nload %s when it ended\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+measure_end

@@ -18,10 +18,7 @@ TEXT
 }
 
 rates='1000 10000 100000' seconds=10 rounds=3 out=$WEIR_ROOT/build/latency
-measure_options "rates seconds rounds out" "$@"
-
-trap measure_clean EXIT
-trap 'exit 130' INT TERM HUP
+read_options "rates seconds rounds out" "$@"
 
 # measure WHAT RATE ROUND COMMAND…: one measurement into $out/WHAT-RATE-ROUND.{json,hgrm}.
 measure() {
@@ -114,9 +111,9 @@ for round in $(seq "$rounds"); do
         floor_start --threads 1
         measure floor "$rate" "$round" "$bin/bench_floor" drive --run-dir "$scratch/floor-run"
         floor_stop
-        pipeline_start --limit '"per-subject";q=1000000;w=60;pk=subject'
+        pipeline_start --limit "$LIMIT"
         measure weir "$rate" "$round" "$bin/weir-producer" latency --run-dir "$scratch/run" \
-            --subjects 100000
+            --subjects $SUBJECTS
         pipeline_stop
     done
 done

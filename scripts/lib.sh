@@ -25,6 +25,35 @@ die() {
     exit 1
 }
 
+# read_options NAMES ARGUMENTS…: sets the variable NAME for each --NAME VALUE ("-" in a name is "_" in
+# its variable); the script's own usage() is for --help, and for what is none of NAMES.
+read_options() {
+    local names=" $1 " name
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        --*)
+            name=${1#--}
+            [[ $names == *" $name "* ]] || break
+            [ $# -ge 2 ] || die "$1 needs a value"
+            printf -v "${name//-/_}" %s "$2"
+            shift 2
+            ;;
+        *)
+            break
+            ;;
+        esac
+    done
+    [ $# -eq 0 ] || {
+        usage >&2
+        exit 64
+    }
+}
+
 # Runs a command as root: directly, or through sudo.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then

@@ -1,39 +1,15 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # What the scripts that measure share: the pipeline, and the floor beside it (tests/bench: the same
 # sockets and the same disk with no logic between them). Sourced after lib.sh, not run.
 
 scratch='' processor='' projector='' floor='' sink=''
+SUBJECTS=100000
+LIMIT='"per-subject";q=1000000;w=60;pk=subject' # a window of a minute each, none ever full
 
-# measure_options NAMES ARGUMENTS…: sets the variable NAME for each --NAME VALUE; the script's own
-# usage() is for --help, and for what is none of NAMES.
-measure_options() {
-    local names=" $1 "
-    shift
-    while [ $# -gt 0 ]; do
-        case $1 in
-        -h | --help)
-            usage
-            exit 0
-            ;;
-        --*)
-            [[ $names == *" ${1#--} "* ]] || break
-            [ $# -ge 2 ] || die "$1 needs a value"
-            printf -v "${1#--}" %s "$2"
-            shift 2
-            ;;
-        *)
-            break
-            ;;
-        esac
-    done
-    [ $# -eq 0 ] || {
-        usage >&2
-        exit 64
-    }
-}
-
-# Builds the programs and the floor; sets `bin` and makes `scratch`.
+# Builds the programs and the floor; sets `bin` and makes `scratch`, which goes with the script.
 measure_prepare() {
+    trap measure_clean EXIT
+    trap 'exit 130' INT TERM HUP
     install_packages "${WEIR_BUILD_PACKAGES[@]}"
     build release
     (cd "$WEIR_ROOT" && cmake --build --preset release --target bench_floor >/dev/null) ||
@@ -61,6 +37,11 @@ measure_machine() {
     printf 'load     %s when it began (1, 5, 15 minutes)\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 }
 
+# After the last of them.
+measure_end() {
+    printf '\nload %s when it ended\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+}
+
 # stop_one PID: in its own time.
 stop_one() {
     [ -n "$1" ] || return 0
@@ -68,11 +49,16 @@ stop_one() {
     wait "$1" 2>/dev/null || true
 }
 
+# A processor on $scratch/store; arguments go to it. It need not be ready yet.
+processor_start() {
+    start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" "$@"
+    processor=$started
+}
+
 # A processor with an empty store and one projector; arguments go to the processor.
 pipeline_start() {
     rm -rf "$scratch/store" "$scratch/run" "$scratch/views"
-    start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" "$@"
-    processor=$started
+    processor_start "$@"
     await_ready processor "$processor"
     start projector "$bin/weir-projector" run --run-dir "$scratch/run"
     projector=$started
@@ -83,6 +69,19 @@ pipeline_stop() {
     stop_one "$processor"
     stop_one "$projector"
     processor='' projector=''
+}
+
+# generate COUNT [OPTIONS]: so many events into the processor, as fast as it goes; sets `result` to
+# the events per second.
+generate() {
+    local count=$1
+    shift
+    "$bin/weir-producer" generate --rate 0 --count "$count" --sources 4 --subjects $SUBJECTS \
+        --run-dir "$scratch/run" "$@" >"$scratch/generate.out" 2>"$scratch/generate.log" || {
+        cat "$scratch/generate.out" "$scratch/generate.log" >&2
+        die "events were refused or lost"
+    }
+    result=$(sed -n 's|.*, \([0-9]*\)/s$|\1|p' "$scratch/generate.out")
 }
 
 # The floor in the processor's place, and in the projector's a program that only receives;

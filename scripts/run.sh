@@ -19,24 +19,7 @@ TEXT
 }
 
 rate=1000 subjects=200 limit='"per-subject";q=5;w=1;pk=subject' seconds=0 store='' run_dir='' http=127.0.0.1:0 page=''
-while [ $# -gt 0 ]; do
-    case $1 in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    --rate | --subjects | --limit | --seconds | --store | --run-dir | --http)
-        [ $# -ge 2 ] || die "$1 needs a value"
-        name=${1#--}
-        printf -v "${name//-/_}" %s "$2"
-        shift 2
-        ;;
-    *)
-        usage >&2
-        exit 64
-        ;;
-    esac
-done
+read_options "rate subjects limit seconds store run-dir http" "$@"
 
 DRAW_EVERY=2 # seconds
 KEYS_SHOWN=8

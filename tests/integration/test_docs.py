@@ -19,9 +19,23 @@ import weir  # noqa: E402
 END = "@@end@@"
 
 
+def texts():
+    return [*sorted(weir.ROOT.glob("*.md")), *sorted((weir.ROOT / "docs").rglob("*.md"))]
+
+
 def documents():
-    paths = [weir.ROOT / "README.md", *sorted((weir.ROOT / "docs").rglob("*.md"))]
-    return [path for path in paths if shown.blocks(path.read_text(), "console")]
+    return [path for path in texts() if shown.blocks(path.read_text(), "console")]
+
+
+def prose(path):
+    """The text without its blocks of code."""
+    return re.sub(r"(?ms)^```.*?^```", "", path.read_text())
+
+
+def headings(path):
+    """As links name them: lower case, spaces as hyphens, nothing but letters, digits, _ and -."""
+    found = re.findall(r"(?m)^#+ (.+)$", prose(path))
+    return [re.sub(r"[^\w-]", "", heading.strip().lower().replace(" ", "-")) for heading in found]
 
 
 def steps(text):
@@ -89,18 +103,29 @@ class Docs(unittest.TestCase):
                 for command, expected in steps(path.read_text()):
                     self.check(shell, command, expected)
 
-    def test_every_link_between_documents_leads_somewhere(self):
-        for path in [weir.ROOT / "README.md", weir.ROOT / "REFLECTION.md", *(weir.ROOT / "docs").rglob("*.md")]:
-            for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
-                self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
+    def test_every_link_leads_to_a_file_and_to_a_heading_that_it_has(self):
+        for path in texts():
+            for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", prose(path)):
+                aim = path.parent / target if target else path
+                self.assertTrue(aim.exists(), f"{path.name}: {target}")
+                if heading:
+                    self.assertIn(heading, headings(aim), f"{path.name}: {target}")
 
     def test_every_link_to_a_name_in_the_code_leads_to_a_file_that_has_it(self):
         found = 0
-        for path in [weir.ROOT / "README.md", weir.ROOT / "REFLECTION.md", *(weir.ROOT / "docs").rglob("*.md")]:
+        for path in texts():
             for name, target in re.findall(r"\[`(?:struct )?(\w+)`\]\(([^)]+\.[ch])\)", path.read_text()):
                 self.assertRegex((path.parent / target).read_text(), rf"\b{name}\b", f"{path.name}: {target}")
                 found += 1
         self.assertGreater(found, 0)
+
+    def test_every_script_that_is_named_is_there_and_knows_the_options_it_is_given(self):
+        for path in texts():
+            for script, arguments in re.findall(r"(scripts/[\w-]+\.sh)((?: +--?\w[\w-]*(?: \d+)?)*)", path.read_text()):
+                self.assertTrue((weir.ROOT / script).exists(), f"{path.name}: {script}")
+                source = (weir.ROOT / script).read_text()
+                for option in re.findall(r"--[a-z][\w-]*", arguments):
+                    self.assertRegex(source, rf"(?m)^  {option}\b", f"{path.name}: {script}")
 
 
 if __name__ == "__main__":
