@@ -28,15 +28,21 @@ static uint64_t wait_of(struct window_walk walk, uint64_t units, uint64_t quota)
     return wait_ns;
 }
 
+bool explain_slot_walk(const struct state *state, uint32_t policy, uint32_t slot,
+                       struct policy_key_value *ret_key, struct window_walk *ret_walk)
+{
+    struct slice bytes;
+    return limiter_slot(&state->limiters[policy], slot, &bytes, ret_walk) &&
+           limiter_key_value(bytes, ret_key);
+}
+
 bool explain_slot(const struct state *state, uint32_t policy, uint32_t slot,
                   struct explain_key *ret_key)
 {
-    const struct limiter *limiter = &state->limiters[policy];
-    struct slice bytes;
     struct window_walk first, walk;
-    struct explain_key key = {.units = 0};
+    struct explain_key key = {.slot = slot};
     uint64_t stamp_ns, cost;
-    if (!limiter_slot(limiter, slot, &bytes, &first) || !limiter_key_value(bytes, &key.key))
+    if (!explain_slot_walk(state, policy, slot, &key.key, &first))
         return false;
     walk = first;
     while (window_walk_next(&walk, &stamp_ns, &cost)) {
@@ -47,7 +53,7 @@ bool explain_slot(const struct state *state, uint32_t policy, uint32_t slot,
     }
     if (key.units == 0)
         return false;
-    key.fits_in_ns = wait_of(first, key.units, limiter->quota);
+    key.fits_in_ns = wait_of(first, key.units, state->policies->items[policy].quota);
     *ret_key = key;
     return true;
 }

@@ -280,8 +280,9 @@ struct assay limiter_assay(const struct limiter *limiter, const struct candidate
 
 /* ---- changes ---- */
 
+/* A key without entries, with room for it in the heap. */
 static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slice key,
-                             uint64_t oldest_ns, uint32_t *ret_index)
+                             uint32_t *ret_index)
 {
     uint32_t index;
     enum status status = heap_reserve(limiter);
@@ -301,7 +302,6 @@ static enum status enter_key(struct limiter *limiter, uint64_t hash, struct slic
         pool_give(&limiter->slots, index);
         return status;
     }
-    heap_push(limiter, (struct live_key){.newest_ns = oldest_ns, .slot = index});
     *ret_index = index;
     return STATUS_OK;
 }
@@ -312,10 +312,14 @@ static enum status find_or_enter(struct limiter *limiter, const struct candidate
     uint8_t integer[LIMITER_INTEGER_KEY_BYTES];
     struct slice key = key_bytes(&charge->key, integer);
     uint32_t slot = find_slot(limiter, charge, key);
-    if (slot == TABLE_NONE)
-        return enter_key(limiter, charge->hash, key, limiter->now_ns, ret_slot);
+    enum status status = STATUS_OK;
+    if (slot == TABLE_NONE) {
+        status = enter_key(limiter, charge->hash, key, &slot);
+        if (status == STATUS_OK)
+            heap_push(limiter, (struct live_key){.newest_ns = limiter->now_ns, .slot = slot});
+    }
     *ret_slot = slot;
-    return STATUS_OK;
+    return status;
 }
 
 enum status limiter_spend(struct limiter *limiter, const struct candidate_charge *charge,
@@ -384,7 +388,7 @@ enum status limiter_restore_key(struct limiter *limiter, const struct hash_seed 
     uint64_t hash = hash_keyed(seed, key.data, key.size);
     if (table_find(&limiter->table, hash, key, key_equal, limiter) != TABLE_NONE)
         return STATUS_INVALID;
-    return enter_key(limiter, hash, key, oldest_ns, ret_slot);
+    return enter_key(limiter, hash, key, ret_slot);
 }
 
 /* Entries come in order, and all count. */
@@ -401,6 +405,12 @@ enum status limiter_restore_units(struct limiter *limiter, uint32_t slot, uint64
     if (cost == 0 || !continues(limiter, window, stamp_ns))
         return STATUS_INVALID;
     return window_add(window, &limiter->chunks, stamp_ns, cost, limiter->window_ns);
+}
+
+void limiter_restore_live(struct limiter *limiter, uint32_t slot)
+{
+    uint64_t newest_ns = window_newest_ns(&slot_at(limiter, slot)->window, &limiter->chunks);
+    heap_push(limiter, (struct live_key){.newest_ns = newest_ns, .slot = slot});
 }
 
 enum status limiter_restore_accepted(struct limiter *limiter, uint64_t stamp_ns, uint64_t count)

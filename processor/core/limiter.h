@@ -106,6 +106,8 @@ MUST_USE enum status limiter_restore_key(struct limiter *limiter, const struct h
                                          struct slice key, uint64_t oldest_ns, uint32_t *ret_slot);
 MUST_USE enum status limiter_restore_units(struct limiter *limiter, uint32_t slot,
                                            uint64_t stamp_ns, uint64_t cost);
+/* Behind the last entry of a key. */
+void limiter_restore_live(struct limiter *limiter, uint32_t slot);
 MUST_USE enum status limiter_restore_accepted(struct limiter *limiter, uint64_t stamp_ns,
                                               uint64_t count);
 

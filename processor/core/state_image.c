@@ -246,6 +246,14 @@ static enum status fill(struct reading *reading)
     return STATUS_OK;
 }
 
+static inline enum status get_byte(struct reading *reading, uint8_t *ret_byte)
+{
+    enum status status = reading->at == reading->end ? fill(reading) : STATUS_OK;
+    if (status == STATUS_OK)
+        *ret_byte = *reading->at++;
+    return status;
+}
+
 static enum status get_bytes(struct reading *reading, void *bytes, size_t size)
 {
     for (uint8_t *to = bytes; size > 0;) {
@@ -269,7 +277,7 @@ static enum status get_uint(struct reading *reading, uint64_t *ret_value)
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte;
-        enum status status = get_bytes(reading, &byte, 1);
+        enum status status = get_byte(reading, &byte);
         if (status != STATUS_OK)
             return status;
         value |= (uint64_t)(byte & 0x7f) << shift;
@@ -416,6 +424,8 @@ static enum status get_key(struct reading *reading, struct limiter *limiter)
         if (status == STATUS_OK)
             status = get_entry(reading, &stamp_ns, &cost);
     }
+    if (status == STATUS_OK)
+        limiter_restore_live(limiter, slot);
     return status;
 }
 

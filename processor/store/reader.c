@@ -367,8 +367,9 @@ enum status reader_first(struct reader *reader, const struct durable *durable,
     return walk_first(&reader->walk, durable, ret_first, ret_detail);
 }
 
-enum status reader_visit(struct reader *reader, const struct durable *durable, uint64_t after_ns,
-                         log_visit_fn *visit, void *context, struct detail *ret_detail)
+enum status reader_visit_chosen(struct reader *reader, const struct durable *durable,
+                                uint64_t after_ns, const struct reader_choice *choice,
+                                struct detail *ret_detail)
 {
     struct place place;
     enum status status =
@@ -376,18 +377,35 @@ enum status reader_visit(struct reader *reader, const struct durable *durable, u
     while (status == STATUS_OK) {
         struct batch_disk disk;
         struct batch_view view;
+        enum reader_wish wish = READER_PASS;
         status = walk_next(&reader->walk, durable, &place, &disk, ret_detail);
-        if (status == STATUS_END)
+        if (status == STATUS_OK && disk.header.last_time_ns > after_ns)
+            wish = choice->wish(choice->context, &disk.header);
+        if (status == STATUS_END || wish == READER_STOP)
             return STATUS_OK;
-        if (status == STATUS_OK && disk.header.last_time_ns > after_ns) {
+        if (status == STATUS_OK && wish == READER_TAKE) {
             status = walk_read(&reader->walk, &place, &disk, &view, ret_detail);
             if (status == STATUS_OK)
-                status = visit(context, &view, ret_detail);
+                status = choice->visit(choice->context, &view, ret_detail);
         }
         if (status == STATUS_OK)
             walk_step(&place, &disk);
     }
     return status;
+}
+
+static enum reader_wish take_all(void *context, const struct batch_header *header)
+{
+    (void)context;
+    (void)header;
+    return READER_TAKE;
+}
+
+enum status reader_visit(struct reader *reader, const struct durable *durable, uint64_t after_ns,
+                         log_visit_fn *visit, void *context, struct detail *ret_detail)
+{
+    const struct reader_choice all = {.wish = take_all, .visit = visit, .context = context};
+    return reader_visit_chosen(reader, durable, after_ns, &all, ret_detail);
 }
 
 /* Reads, checks and visits the batch at `place`, of which the header is there. */

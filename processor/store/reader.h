@@ -42,6 +42,18 @@ MUST_USE enum status reader_visit(struct reader *reader, const struct durable *d
                                   uint64_t after_ns, log_visit_fn *visit, void *context,
                                   struct detail *ret_detail);
 
+/* What to do about a batch of which only the header was read. */
+enum reader_wish { READER_TAKE, READER_PASS, READER_STOP };
+struct reader_choice {
+    enum reader_wish (*wish)(void *context, const struct batch_header *header);
+    log_visit_fn *visit; /* of those to take */
+    void *context;
+};
+/* As reader_visit, but only the batches that are wished for: the others cost their headers. */
+MUST_USE enum status reader_visit_chosen(struct reader *reader, const struct durable *durable,
+                                         uint64_t after_ns, const struct reader_choice *choice,
+                                         struct detail *ret_detail);
+
 /* Goes on from `start` (a zeroed one: from the genesis) and visits every batch up to `durable`,
  * each checked to continue the one before; `start` moves behind each batch whose visit returned OK.
  * A visit that returns END ends it, and so does reader_follow. OK: all were visited. GONE where the

@@ -14,15 +14,13 @@
 #include "common/event/json.h"
 #include "processor/core/explain.h"
 #include "processor/recall.h"
+#include "processor/tools/filling.h"
 #include "processor/tools/store_view.h"
 
 #define PROGRAM "weir-processor"
 
 enum {
-    KEYS_SHOWN = 20,   /* of a policy, the fullest first */
-    EVENTS_SHOWN = 20, /* that fill a window, the newest */
-    BODY_BYTES_MAX = REPLAY_BODY_BYTES_MAX + BATCH_BYTES_MAX,
-    RECORDS_PER_TURN = 65536,
+    KEYS_SHOWN = 20, /* of a policy, the fullest first */
     JSON_BYTES_MAX = 8 * 1024 * 1024,
 };
 
@@ -31,21 +29,14 @@ struct state_options {
     bool json;
 };
 
-/* The events that fill a key's window. */
-struct filling {
-    uint64_t ids[EVENTS_SHOWN]; /* the newest, as a ring */
-    uint64_t count;             /* of all that are kept */
-    bool gone;                  /* there are earlier ones, which are not */
-};
-
 struct show {
     struct state_options options;
     struct moment at;
     struct store_view *view;
-    struct state *state;      /* NULL: there was none */
-    struct buffer body, json; /* scratch; the answer's MessagePack */
-    struct explain_key *keys; /* of the policy at hand, the fullest first */
-    uint32_t key_count;
+    struct state *state;                 /* NULL: there was none */
+    struct buffer json;                  /* the answer's MessagePack */
+    struct explain_key keys[KEYS_SHOWN]; /* of the policy at hand, the fullest first */
+    uint32_t key_count;                  /* of those and the others that were asked for */
 };
 
 /* ---- options ---- */
@@ -126,86 +117,41 @@ static enum status recall(struct show *show, struct detail *ret_detail)
 
 /* ---- keys ---- */
 
-static int fuller_first(const void *a, const void *b)
+static bool is_fuller(const struct explain_key *left, const struct explain_key *right)
 {
-    const struct explain_key *left = a, *right = b;
     if (left->units != right->units)
-        return left->units < right->units ? 1 : -1;
+        return left->units > right->units;
     if (left->key.is_text != right->key.is_text)
-        return left->key.is_text ? 1 : -1;
+        return right->key.is_text;
     if (left->key.is_text)
-        return slice_compare(left->key.text, right->key.text);
-    return (left->key.bits > right->key.bits) - (left->key.bits < right->key.bits);
+        return slice_compare(left->key.text, right->key.text) < 0;
+    return left->key.bits < right->key.bits;
 }
 
-static enum status collect_keys(struct show *show, uint32_t policy, struct detail *ret_detail)
+static void keep_fullest(struct show *show, const struct explain_key *key)
 {
+    uint32_t at = show->key_count < KEYS_SHOWN ? show->key_count : KEYS_SHOWN;
+    show->key_count++;
+    for (; at > 0 && is_fuller(key, &show->keys[at - 1]); at--)
+        if (at < KEYS_SHOWN)
+            show->keys[at] = show->keys[at - 1];
+    if (at < KEYS_SHOWN)
+        show->keys[at] = *key;
+}
+
+static void collect_keys(struct show *show, uint32_t policy)
+{
+    const char *wanted = show->options.key;
     uint32_t slots = explain_slot_count(show->state, policy);
-    free(show->keys);
     show->key_count = 0;
-    show->keys = calloc((size_t)slots + 1, sizeof *show->keys);
-    if (show->keys == NULL)
-        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for %u keys", slots);
     for (uint32_t slot = 0; slot < slots; slot++) {
-        struct explain_key *key = &show->keys[show->key_count];
-        if (explain_slot(show->state, policy, slot, key) &&
-            (show->options.key == NULL ||
-             explain_key_is(&key->key, slice_of_text(show->options.key))))
-            show->key_count++;
+        struct explain_key key;
+        struct window_walk walk;
+        if (explain_slot_walk(show->state, policy, slot, &key.key, &walk) &&
+            (wanted == NULL || explain_key_is(&key.key, slice_of_text(wanted))) &&
+            explain_slot(show->state, policy, slot, &key))
+            keep_fullest(show, &key);
     }
-    if (show->key_count > 0)
-        qsort(show->keys, show->key_count, sizeof *show->keys, fuller_first);
-    return STATUS_OK;
-}
-
-/* ---- what fills a window ---- */
-
-static void note_event(struct filling *filling, const struct policy *policy,
-                       const struct accepted_record *record, struct slice key)
-{
-    struct charge charge;
-    if (policy_matches(policy, record->event.type) &&
-        policy_charge(policy, record->source, &record->event, &charge, NULL) == STATUS_OK &&
-        charge.cost > 0 && explain_key_is(&charge.key, key))
-        filling->ids[filling->count++ % EVENTS_SHOWN] = record->event_id;
-}
-
-/* The window keeps stamps, not ids: the events of its time are read again. */
-static enum status find_filling(struct show *show, const struct policy *policy,
-                                const struct explain_key *key, struct filling *ret_filling,
-                                struct detail *ret_detail)
-{
-    const struct durable *durable = store_view_durable(show->view);
-    struct reader *reader = store_view_reader(show->view);
-    const uint64_t last_id = state_position(show->state).last_event_id;
-    struct batch_header first;
-    uint64_t next_id = 1;
-    enum status status =
-        reader_seek(reader, durable, STREAM_ACCEPTED, key->oldest_ns, &next_id, ret_detail);
-    if (status == STATUS_OK)
-        status = reader_first(reader, durable, &first, ret_detail);
-    if (status == STATUS_OK)
-        ret_filling->gone = first.number > 0 && key->oldest_ns < first.first_time_ns;
-    while (status == STATUS_OK && next_id <= last_id) {
-        struct replay_reply reply = {0};
-        uint64_t left = last_id - next_id + 1;
-        buffer_clear(&show->body);
-        status = reader_replay(reader, durable, STREAM_ACCEPTED, next_id,
-                               left < RECORDS_PER_TURN ? left : RECORDS_PER_TURN, &show->body,
-                               &reply, ret_detail);
-        if (status != STATUS_OK || reply.count == 0)
-            break;
-        struct mp_reader records = mp_reader_of(buffer_slice(&show->body));
-        struct accepted_record record;
-        for (uint64_t i = 0; i < reply.count; i++) {
-            if (accepted_record_read(&records, &record) != STATUS_OK)
-                return detail_set(ret_detail, STATUS_DAMAGED, "event #%" PRIu64 " cannot be read",
-                                  next_id + i);
-            note_event(ret_filling, policy, &record, slice_of_text(show->options.key));
-        }
-        next_id += reply.count;
-    }
-    return status;
 }
 
 /* ---- output: one MessagePack map, printed as JSON or as text ---- */
@@ -231,7 +177,7 @@ static void pair_time(struct buffer *json, const char *name, uint64_t time_ns)
 
 static void write_filling(struct show *show, const struct filling *filling)
 {
-    uint64_t shown = filling->count < EVENTS_SHOWN ? filling->count : EVENTS_SHOWN;
+    uint64_t shown = filling->count < FILLING_SHOWN ? filling->count : FILLING_SHOWN;
     if (show->options.json) {
         codec_text(&show->json, "events");
         codec_array(&show->json, (uint32_t)shown);
@@ -240,9 +186,9 @@ static void write_filling(struct show *show, const struct filling *filling)
     }
     for (uint64_t i = filling->count - shown; i < filling->count; i++) {
         if (show->options.json)
-            codec_uint(&show->json, filling->ids[i % EVENTS_SHOWN]);
+            codec_uint(&show->json, filling->ids[i % FILLING_SHOWN]);
         else
-            printf(" #%" PRIu64, filling->ids[i % EVENTS_SHOWN]);
+            printf(" #%" PRIu64, filling->ids[i % FILLING_SHOWN]);
     }
     if (show->options.json) {
         pair_uint(&show->json, "more_events", filling->count - shown);
@@ -275,13 +221,16 @@ static void print_key(const struct policy *policy, const struct explain_key *key
     printf("in %.3f s, at %s\n", (double)key->fits_in_ns / (double)NS_PER_S, fits);
 }
 
-static enum status show_key(struct show *show, const struct policy *policy,
-                            const struct explain_key *key, struct detail *ret_detail)
+static enum status show_key(struct show *show, uint32_t policy, const struct explain_key *key,
+                            struct detail *ret_detail)
 {
     struct filling filling = {.count = 0};
     const bool asked = show->options.key != NULL;
     const uint64_t now_ns = explain_now_ns(show->state);
-    enum status status = asked ? find_filling(show, policy, key, &filling, ret_detail) : STATUS_OK;
+    enum status status = STATUS_OK;
+    if (asked)
+        status = filling_find(store_view_reader(show->view), store_view_durable(show->view),
+                              show->state, policy, key, &filling, ret_detail);
     if (status != STATUS_OK)
         return status;
     if (show->options.json) {
@@ -291,7 +240,7 @@ static enum status show_key(struct show *show, const struct policy *policy,
         pair_uint(&show->json, "units", key->units);
         pair_time(&show->json, "next_fits_at", now_ns + key->fits_in_ns);
     } else {
-        print_key(policy, key, now_ns);
+        print_key(&state_policies(show->state)->items[policy], key, now_ns);
     }
     if (asked)
         write_filling(show, &filling);
@@ -301,9 +250,8 @@ static enum status show_key(struct show *show, const struct policy *policy,
 static enum status show_policy(struct show *show, uint32_t index, struct detail *ret_detail)
 {
     const struct policy *policy = &state_policies(show->state)->items[index];
-    enum status status = collect_keys(show, index, ret_detail);
-    if (status != STATUS_OK)
-        return status;
+    enum status status = STATUS_OK;
+    collect_keys(show, index);
     uint32_t shown = show->key_count < KEYS_SHOWN ? show->key_count : KEYS_SHOWN;
     char window[DURATION_TEXT_BYTES];
     duration_format(policy->window_ns, window);
@@ -322,7 +270,7 @@ static enum status show_policy(struct show *show, uint32_t index, struct detail 
                state_policy_keys(show->state, index));
     }
     for (uint32_t i = 0; i < shown && status == STATUS_OK; i++)
-        status = show_key(show, policy, &show->keys[i], ret_detail);
+        status = show_key(show, index, &show->keys[i], ret_detail);
     if (show->options.json || status != STATUS_OK)
         return status;
     if (show->options.key != NULL && shown == 0)
@@ -437,13 +385,10 @@ int state_main(int argc, char **argv)
     enum status status = options_read(&show, argc, argv);
     if (status != STATUS_OK)
         return (int)status_exit_code(status);
-    buffer_init(&show.body, BODY_BYTES_MAX);
     buffer_init(&show.json, JSON_BYTES_MAX);
     status = run(&show, &detail);
     state_destroy(&show.state);
     store_view_close(&show.view);
-    free(show.keys);
-    buffer_fini(&show.body);
     buffer_fini(&show.json);
     return status == STATUS_OK ? EXIT_CODE_DONE : lifecycle_fail(PROGRAM, status, &detail);
 }

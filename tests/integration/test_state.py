@@ -85,12 +85,14 @@ class State(unittest.TestCase):
         with weir.Station(limits=['"p";q=2;w=60;pk=subject']) as station:
             station.start_processor()
             source = station.source("s")
-            refused = source.submit([weir.event(subject="k") for _ in range(3)])
+            source.submit([weir.event(subject="k")])
+            source.submit([weir.event(subject="other")])  # a batch in which nothing fills the window
+            refused = source.submit([weir.event(subject="k") for _ in range(2)])
             self.assertEqual(len(refused), 1)
             code, out, err = station.run("processor", "state", "--store", station.store, "--key", "k")
             self.assertEqual(code, 0, err)
             self.assertIn("k: 2 of 2 units", out)
-            self.assertIn("filled by #1 #2", out)
+            self.assertIn("filled by #1 #3", out)
 
 
 if __name__ == "__main__":

@@ -264,6 +264,39 @@ static void visits_the_batches_after_any_time(void **state)
     }
 }
 
+enum { CHOSEN_EVERY = 3, CHOSEN_BEFORE = 40 };
+
+static enum reader_wish wish_every_third(void *context, const struct batch_header *header)
+{
+    (void)context;
+    if (header->number >= CHOSEN_BEFORE)
+        return READER_STOP;
+    return header->number % CHOSEN_EVERY == 0 ? READER_TAKE : READER_PASS;
+}
+
+static enum status expect_every_third(void *context, const struct batch_view *batch,
+                                      struct detail *ret_detail)
+{
+    uint64_t *visited = context;
+    (void)ret_detail;
+    assert_int_equal(batch->header.number, *visited * CHOSEN_EVERY);
+    (*visited)++;
+    return STATUS_OK;
+}
+
+static void visits_only_the_batches_that_are_wished_for(void **state)
+{
+    (void)state;
+    struct detail detail;
+    uint64_t visited = 0;
+    const struct reader_choice choice = {
+        .wish = wish_every_third, .visit = expect_every_third, .context = &visited};
+    fill(100);
+    const struct durable durable = log_durable(log_);
+    assert_int_equal(reader_visit_chosen(reader, &durable, 0, &choice, &detail), STATUS_OK);
+    assert_int_equal(visited, (CHOSEN_BEFORE + CHOSEN_EVERY - 1) / CHOSEN_EVERY);
+}
+
 /* Where each batch ends, as told to the visitor. */
 struct ends {
     uint64_t segments[128];
@@ -436,6 +469,7 @@ int main(void)
         TEST(a_full_buffer_is_a_status),
         TEST(seeks_any_time),
         TEST(visits_the_batches_after_any_time),
+        TEST(visits_only_the_batches_that_are_wished_for),
         TEST(tells_where_each_batch_ends),
         TEST(a_failing_visit_ends_it),
         TEST(damage_is_never_served),
