@@ -28,7 +28,7 @@ die() {
 # read_options NAMES ARGUMENTS…: sets the variable NAME for each --NAME VALUE ("-" in a name is "_" in
 # its variable); the script's own usage() is for --help, and for what is none of NAMES.
 read_options() {
-    local names=" $1 " name
+    local known_options=" $1 " known_option # no option has such a name
     shift
     while [ $# -gt 0 ]; do
         case $1 in
@@ -37,10 +37,10 @@ read_options() {
             exit 0
             ;;
         --*)
-            name=${1#--}
-            [[ $names == *" $name "* ]] || break
+            known_option=${1#--}
+            [[ $known_options == *" $known_option "* ]] || break
             [ $# -ge 2 ] || die "$1 needs a value"
-            printf -v "${name//-/_}" %s "$2"
+            printf -v "${known_option//-/_}" %s "$2"
             shift 2
             ;;
         *)
