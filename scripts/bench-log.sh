@@ -82,7 +82,55 @@ state_times() {
         key=$(one_record "$id" subject)
         at="#$id"
         [ "$1" = id ] || at=$(one_record "$id" acceptedat)
-        rounds=1 state_times id
+        rounds=1 timed "$bin/weir-processor" state --store "$scratch/store" --at "$at" --key "$key"
+        times="$times$result
+"
+    done
+    echo "state --at a random $1 --key K, $asked of them: median $(printf %s "$times" | median) ms," \
+        "at most $(printf %s "$times" | sort -n | tail -n 1) ms"
+}
+
+# A processor that starts, and one event that waits for its verdict.
+first_verdict() {
+    processor_start
+    echo '{"source": "restart", "type": "order.created"}' |
+        "$bin/weir-producer" send - --source "restart-$RANDOM$RANDOM" --run-dir "$scratch/run"
+    kill -9 "$processor"
+    wait "$processor" 2>/dev/null || true
+    processor=''
+}
+
+measure_prepare
+measure_machine
+
+with='' without=''
+for round in $(seq "$rounds"); do
+    rate $((events < 20000000 ? events : 20000000)) --snapshot-bytes 0
+    pipeline_stop
+    without="$without$result
+"
+    off=$result
+    rate $((events < 20000000 ? events : 20000000))
+    pipeline_stop
+    with="$with$result
+"
+    echo "round $round: $off events/s without snapshots, $result with"
+done
+a=$(printf %s "$with" | median) b=$(printf %s "$without" | median)
+echo "live path: $a events/s with snapshots, $b without: $(ratio "$a" "$b")"
+
+rate "$events"
+log_bytes=$(du -sb "$scratch/store/log" | cut -f 1)
+catch_up
+echo "snapshots had caught up $result s after the last event"
+pipeline_stop
+echo "log: $events events, $((log_bytes / 1000000)) MB; $(snapshots |
+    awk '{ bytes += $1 } END { printf "%d snapshots, %d MB", NR, bytes / 1000000 }')"
+
+timed first_verdict
+echo "restart to the first verdict: $result ms"
+middle=$((events / 2 + 12345))
+state_times id
 state_times time
 timed "$bin/weir-processor" history --store "$scratch/store" --from "#$middle" --to "#$((middle + 20))"
 from=$(sed -n '1s/.*"acceptedat": *"\([^"]*\)".*/\1/p' "$scratch/timed.out")
