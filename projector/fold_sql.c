@@ -5,6 +5,7 @@
 
 #include "common/base/logger.h"
 #include "projector/sql/sql_moment.h"
+#include "projector/store/store.h"
 #include "projector/views_files.h"
 
 struct fold_sql {
@@ -62,6 +63,7 @@ enum status fold_sql_open(const char *folder, char *const *names, int count,
     struct fold_sql *sql = calloc(1, sizeof *sql);
     if (sql == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for views in SQL");
+    store_set_up_process();
     sql->names = names;
     sql->name_count = count;
     enum status status = views_files_each(folder, take_file, sql, &why);

@@ -495,6 +495,7 @@ int run_main(int argc, char **argv)
     if (status != STATUS_OK)
         return (int)status_exit_code(status);
 
+    store_set_up_process();
     status = start(&projector, &options, &detail);
     if (status == STATUS_OK) {
         log_info("ready", "name=%s views=%" PRIu32 " event_id=%" PRIu64 " db=%s http=%s",

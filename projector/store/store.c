@@ -253,6 +253,11 @@ static enum status open_sqlite(struct store *store, struct detail *ret_detail)
     return status == STATUS_OK && version == 0 ? make_schema(store, ret_detail) : status;
 }
 
+void store_set_up_process(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum status store_open(const struct store_options *options, struct store **ret_store,
                        struct detail *ret_detail)
 {

@@ -26,6 +26,10 @@ struct store;
 
 enum { STORE_PATH_BYTES_MAX = 4096 };
 
+/* Once in a process, before its first database and its other threads: SQLite counts no memory, which
+ * it does under a lock at every allocation. Without it all works, more slowly. */
+void store_set_up_process(void);
+
 struct store_options {
     const char *path; /* < STORE_PATH_BYTES_MAX; its folder must be there */
     bool rebuild;     /* remove what is there, if it is a database of a projector, and begin anew */
