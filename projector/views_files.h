@@ -18,7 +18,8 @@ typedef enum status views_file_fn(void *owner, const char *name, const char *pat
 MUST_USE enum status views_files_each(const char *folder, views_file_fn *take, void *owner,
                                       struct detail *ret_detail);
 
-/* Appends the text of a file to an empty buffer, which says how much is too much. IO, TOO_LARGE. */
+/* Appends the text of a file to an empty buffer, whose limit says how much is too much: FULL. IO,
+ * NO_MEMORY. */
 MUST_USE enum status views_file_read(const char *path, struct buffer *text,
                                      struct detail *ret_detail);
 

@@ -385,6 +385,94 @@ static void finds_views_by_name(void **state)
     fold_destroy(&fold);
 }
 
+/* The ids that a guest heard: from `first`, none left out, to `last`. */
+struct heard {
+    uint64_t first, last;
+};
+
+static void hear(void *owner, const struct accepted_record *records, uint32_t count)
+{
+    struct heard *heard = owner;
+    for (uint32_t i = 0; i < count; i++) {
+        if (heard->first == 0)
+            heard->first = records[i].event_id;
+        else
+            assert_int_equal(records[i].event_id, heard->last + 1);
+        heard->last = records[i].event_id;
+    }
+}
+
+static struct fold *fold_from(struct fold_options *options, struct heard *heard)
+{
+    struct fold *fold = NULL;
+    struct detail detail = {.text = ""};
+    struct fold_guest guest = {.owner = heard, .accepted = hear};
+    options->policy = "";
+    if (fold_new(options, &fold, &detail) != STATUS_OK)
+        fail_msg("%s", detail.text);
+    fold_invite(fold, &guest);
+    return fold;
+}
+
+/* The events `first` … `last`. */
+static void apply_orders(struct fold *fold, uint64_t first, uint64_t last)
+{
+    static const uint8_t data[] = "\x81\xa6status\xa3new";
+    struct record_event event = {"order.created", "o", {data, sizeof data - 1}};
+    struct buffer records;
+    buffer_init(&records, RECORDS_BYTES_MAX);
+    for (uint64_t id = first; id <= last; id++)
+        append_accepted(&records, id, "s", &event);
+    expect_applied(fold, STREAM_ACCEPTED, &records, last - first + 1);
+    buffer_fini(&records);
+}
+
+static void nothing_before_the_first_event_of_the_views_is_shown(void **state)
+{
+    (void)state;
+    static const char expected[] = "\x82\xa6status\xa3new\xa5"
+                                   "count\x46"; /* 70 */
+    const struct view_type *type = view_type_find(slice_of_text("order_counts"));
+    struct heard heard = {0};
+    struct fold_options options = {.types = &type, .type_count = 1, .since = 31};
+    struct fold *fold = fold_from(&options, &heard);
+    struct buffer row;
+    buffer_init(&row, 64);
+    apply_orders(fold, 1, 100); /* groups have 64: the first of the views lies within one */
+    assert_int_equal(fold_since(fold), 31);
+    assert_int_equal(fold_position(fold).event_id, 100);
+    assert_int_equal(rows_sort(fold_view_rows(fold, 0)), STATUS_OK);
+    rows_write(fold_view_rows(fold, 0), 0, &row);
+    assert_int_equal(row.size, sizeof expected - 1);
+    assert_memory_equal(row.data, expected, row.size);
+    assert_int_equal(heard.first, 31);
+    assert_int_equal(heard.last, 100);
+    buffer_fini(&row);
+    fold_destroy(&fold);
+}
+
+static void a_fold_without_views_begins_where_it_is_told(void **state)
+{
+    (void)state;
+    struct heard heard = {0};
+    struct fold_start start = {.mark = {.position = {.event_id = 40, .time_ns = 7}}};
+    struct fold_options options = {.starts = &start, .since = 43};
+    struct fold *fold = fold_from(&options, &heard);
+    assert_int_equal(fold_position(fold).event_id, 40);
+    assert_int_equal(fold_position(fold).time_ns, 7);
+    apply_orders(fold, 41, 50);
+    assert_int_equal(heard.first, 43);
+    assert_int_equal(heard.last, 50);
+    fold_destroy(&fold);
+
+    heard = (struct heard){0};
+    options = (struct fold_options){.starts = NULL};
+    fold = fold_from(&options, &heard);
+    apply_orders(fold, 1, 2);
+    assert_int_equal(heard.first, 1);
+    fold_destroy(&fold);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +482,8 @@ int main(void)
         cmocka_unit_test(refuses_fewer_more_or_broken_records),
         cmocka_unit_test(refuses_a_policy_it_cannot_read),
         cmocka_unit_test(finds_views_by_name),
+        cmocka_unit_test(nothing_before_the_first_event_of_the_views_is_shown),
+        cmocka_unit_test(a_fold_without_views_begins_where_it_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
