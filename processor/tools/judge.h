@@ -5,8 +5,8 @@
  *     refused        the state of that moment refuses it with the same reason, policy, key and wait
  *     ids, times     the next ones; times never go back, within a batch neither
  *     sequences      each of a source has one verdict, in order; its runs of refusals are those
- * that records and summaries tell of state          the digest in each batch's header is that of
- * the state behind it
+ *                    that records and summaries tell of
+ *     state          the digest in each batch's header is that of the state behind it
  *
  * The order within a batch: a refusal stands behind the event that it names (after_event_id). What
  * cannot be decided again: summaries (their events are not in the log; their numbers are compared
