@@ -14,7 +14,7 @@
 enum {
     TAKEN_BYTES_MAX = 32 * 1024 * 1024, /* of one view; more than that is written at once */
     PORTION_ROWS = 2048,                /* written in one turn, some ms */
-    COST_SHARE = 9,                     /* times the cost between two checkpoints */
+    COST_SHARE = 29,                    /* times the cost between two checkpoints */
 };
 
 /* One view: what was taken of it and is not written yet. */

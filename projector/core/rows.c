@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/base/prefetch.h"
 #include "common/base/table.h"
@@ -12,7 +13,8 @@
 
 enum {
     KEY_CHUNK_BYTES = 256 * 1024,
-    INLINE_KEY_BYTES = 36, /* most keys; with the rest of the head 48 */
+    INLINE_KEY_BYTES = 37, /* most keys; with the rest of the head 40 */
+    ROW_ALIGNMENT = 64,    /* a cache line: a row of up to 24 bytes of value takes one */
     ROWS_FIRST = 64,
     CHANGE_HEAD_BYTES = 4 + 3 * 2, /* of a row that is taken */
     PACKED_HEAD_BYTES = 2,         /* of a packed row */
@@ -26,11 +28,11 @@ enum { MARK_DIGEST = 1, MARK_SAVE = 2, MARKS_ALL = MARK_DIGEST | MARK_SAVE };
 /* Head of one row; the view's value follows it. What an event touches lies close together. */
 struct row {
     uint16_t key_bytes;
-    uint8_t marks;                        /* MARK_DIGEST: changed since the digest was brought up;
-                                             MARK_SAVE: since it was taken, or nobody notes */
-    uint8_t inline_key[INLINE_KEY_BYTES]; /* the key, if it fits */
-    const uint8_t *long_key;              /* else: in a chunk */
+    uint8_t marks;                 /* MARK_DIGEST: changed since the digest was brought up;
+                                      MARK_SAVE: since it was taken, or nobody notes */
+    uint8_t key[INLINE_KEY_BYTES]; /* the key; a longer one lies in a chunk: where (key_of) */
 };
+static_assert(sizeof(struct row) % 8 == 0, "the value behind it is aligned");
 
 /* Long keys never move; they lie in chunks one after another. */
 struct key_chunk {
@@ -43,8 +45,8 @@ struct rows {
     const struct view_type *type;
     struct hash_seed seed;
     struct table table; /* key → place in `rows` */
-    uint8_t *rows;      /* count × row_bytes */
-    size_t row_bytes;   /* head and value, a multiple of 8 */
+    uint8_t *rows;      /* count × row_bytes, a mapping */
+    size_t row_bytes;   /* head and value, a multiple of ROW_ALIGNMENT */
     uint32_t count, capacity;
     struct key_chunk *keys; /* the newest chunk of long keys */
     uint64_t left_out;
@@ -69,7 +71,8 @@ struct rows *rows_new(const struct view_type *type, const struct hash_seed *seed
         return NULL;
     rows->type = type;
     rows->seed = *seed;
-    rows->row_bytes = (sizeof(struct row) + type->value_bytes + 7) / 8 * 8;
+    rows->row_bytes = (sizeof(struct row) + type->value_bytes + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT *
+                      ROW_ALIGNMENT;
     table_init(&rows->table, rows_max);
     buffer_init(&rows->item, ROW_ITEM_BYTES_MAX);
     if (buffer_reserve(&rows->item, ROW_ITEM_BYTES_MAX) != STATUS_OK)
@@ -83,7 +86,8 @@ void rows_destroy(struct rows **rows)
     if (old == NULL)
         return;
     table_fini(&old->table);
-    free(old->rows);
+    if (old->rows != NULL)
+        (void)munmap(old->rows, old->capacity * old->row_bytes);
     while (old->keys != NULL) {
         struct key_chunk *chunk = old->keys;
         old->keys = chunk->before;
@@ -118,8 +122,10 @@ static struct row *row_of(const struct rows *rows, uint32_t place)
 static struct slice key_of(const struct rows *rows, uint32_t place)
 {
     const struct row *row = row_of(rows, place);
-    bool is_inline = row->key_bytes <= INLINE_KEY_BYTES;
-    return (struct slice){is_inline ? row->inline_key : row->long_key, row->key_bytes};
+    struct slice key = {row->key, row->key_bytes};
+    if (key.size > INLINE_KEY_BYTES)
+        memcpy(&key.data, row->key, sizeof key.data);
+    return key;
 }
 
 static bool key_equal(const void *owner, uint32_t slot, struct slice key)
@@ -142,9 +148,18 @@ void rows_prefetch_row(const struct rows *rows, uint64_t hash)
     uint32_t place = table_guess(&rows->table, hash);
     if (place == TABLE_NONE)
         return;
-    const uint8_t *row = rows->rows + place * rows->row_bytes;
-    prefetch(row);
-    prefetch(row + rows->row_bytes - 1);
+    prefetch(rows->rows + place * rows->row_bytes);
+}
+
+/* Pages of zeros behind the rows there are, which may move; by the page, so that each row begins at
+ * a cache line and a million rows move without being copied. */
+static uint8_t *rows_map(const struct rows *rows, uint32_t capacity)
+{
+    size_t bytes = capacity * rows->row_bytes;
+    void *map = rows->rows == NULL
+                    ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                    : mremap(rows->rows, rows->capacity * rows->row_bytes, bytes, MREMAP_MAYMOVE);
+    return map != MAP_FAILED ? map : NULL;
 }
 
 /* Room for one more row, its mark and its part of the digest. */
@@ -153,10 +168,6 @@ static enum status rows_reserve(struct rows *rows)
     if (rows->count < rows->capacity)
         return STATUS_OK;
     uint32_t capacity = rows->capacity > 0 ? rows->capacity * 2 : ROWS_FIRST;
-    uint8_t *bytes = realloc(rows->rows, capacity * rows->row_bytes);
-    if (bytes == NULL)
-        return STATUS_NO_MEMORY;
-    rows->rows = bytes;
     uint32_t *marked = realloc(rows->marked, capacity * sizeof *marked);
     if (marked == NULL)
         return STATUS_NO_MEMORY;
@@ -171,6 +182,10 @@ static enum status rows_reserve(struct rows *rows)
     if (contributions == NULL)
         return STATUS_NO_MEMORY;
     rows->contributions = contributions;
+    uint8_t *map = rows_map(rows, capacity); /* last: its size is what `capacity` says */
+    if (map == NULL)
+        return STATUS_NO_MEMORY;
+    rows->rows = map;
     rows->capacity = capacity;
     return STATUS_OK;
 }
@@ -180,7 +195,7 @@ static enum status key_keep(struct rows *rows, struct row *row, struct slice key
 {
     row->key_bytes = (uint16_t)key.size;
     if (key.size <= INLINE_KEY_BYTES) {
-        memcpy(row->inline_key, key.data, key.size);
+        memcpy(row->key, key.data, key.size);
         return STATUS_OK;
     }
     if (rows->keys == NULL || KEY_CHUNK_BYTES - rows->keys->used < key.size) {
@@ -194,7 +209,7 @@ static enum status key_keep(struct rows *rows, struct row *row, struct slice key
     uint8_t *copy = rows->keys->bytes + rows->keys->used;
     memcpy(copy, key.data, key.size);
     rows->keys->used += key.size;
-    row->long_key = copy;
+    memcpy(row->key, &copy, sizeof copy);
     return STATUS_OK;
 }
 
