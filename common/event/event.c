@@ -10,10 +10,22 @@ static bool is_reserved(struct slice name)
     return name.size >= size && memcmp(name.data, reserved, size) == 0;
 }
 
-static bool is_type_byte(uint8_t byte)
+#define T true
+/* The bytes of a type: [a-z0-9_.-]. */
+static const bool type_bytes[256] = {
+    ['-'] = T, ['.'] = T, ['_'] = T, ['0'] = T, T, T, T, T, T, T, T, T, T, /* 0 to 9 */
+    ['a'] = T, T,         T,         T,         T, T, T, T, T, T, T, T, T, /* a to m */
+    T,         T,         T,         T,         T, T, T, T, T, T, T, T, T, /* n to z */
+};
+#undef T
+
+/* The first byte that cannot be in a type; at the end: none. */
+static size_t type_end(struct slice type)
 {
-    bool letter = byte >= 'a' && byte <= 'z'; /* first: nearly all are */
-    return letter || byte == '_' || byte == '.' || byte == '-' || (byte >= '0' && byte <= '9');
+    size_t at = 0;
+    while (at < type.size && type_bytes[type.data[at]])
+        at++;
+    return at;
 }
 
 static enum status type_check(struct slice type, const uint8_t *origin, struct detail *ret_detail)
@@ -21,12 +33,11 @@ static enum status type_check(struct slice type, const uint8_t *origin, struct d
     if (type.size < 1 || type.size > EVENT_TYPE_BYTES_MAX)
         return detail_set(ret_detail, STATUS_INVALID, "type: %zu bytes, not 1 to %d", type.size,
                           EVENT_TYPE_BYTES_MAX);
-    for (size_t i = 0; i < type.size; i++) {
-        if (!is_type_byte(type.data[i]))
-            return detail_set(ret_detail, STATUS_INVALID,
-                              "type: byte 0x%02x at %zu is outside [a-z0-9_.-]", type.data[i],
-                              (size_t)(type.data + i - origin));
-    }
+    size_t end = type_end(type);
+    if (end < type.size)
+        return detail_set(ret_detail, STATUS_INVALID,
+                          "type: byte 0x%02x at %zu is outside [a-z0-9_.-]", type.data[end],
+                          (size_t)(type.data + end - origin));
     if (is_reserved(type))
         return detail_set(ret_detail, STATUS_INVALID, "type: begins with '%s', which is reserved",
                           reserved);
