@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -361,6 +362,24 @@ static void damaged_snapshots_do_not_count(void **state)
     expect_ok(fold_from(f, beginning, &detail), &detail);
 }
 
+/* Segments go first, so a kill may leave snapshots of a place that is no more. */
+static void snapshots_that_a_kill_left_behind_go_with_the_next(void **state)
+{
+    struct fixture *f = *state;
+    char from[FIXTURE_PATH_BYTES + 64], to[FIXTURE_PATH_BYTES + 64];
+    grow(f);
+    snapshot_path(f, segment_of(f, 5), from, sizeof from);
+    snapshot_path(f, 2, to, sizeof to);
+    assert_int_equal(rename(from, to), 0); /* in the first segment, of which it says nothing */
+    assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 5);
+    assert_false(path_exists(to));
+    snapshot_path(f, segment_of(f, 1), from, sizeof from);
+    snapshot_path(f, 3, to, sizeof to);
+    assert_int_equal(link(from, to), 0);
+    assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 0);
+    assert_false(path_exists(to));
+}
+
 static void one_good_snapshot_is_not_enough(void **state)
 {
     struct fixture *f = *state;
@@ -437,6 +456,7 @@ int main(void)
         TEST(a_change_behind_the_newest_snapshot_but_one_keeps_what_it_needs),
         TEST(a_fold_over_a_change_that_lacks_something_says_so),
         TEST(damaged_snapshots_do_not_count),
+        TEST(snapshots_that_a_kill_left_behind_go_with_the_next),
         TEST(one_good_snapshot_is_not_enough),
         TEST(a_change_that_reaches_back_to_what_is_gone_is_not_made),
         TEST(the_filler_pins_what_it_reads),
