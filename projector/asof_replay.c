@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/logger.h"
 #include "projector/core/asof_search.h"
 #include "projector/core/fold.h"
 #include "projector/replay_link.h"
@@ -20,7 +21,8 @@ struct asof_replay {
     const struct asof_options *options;
     const atomic_bool *stop;
     struct replay_link link;
-    uint64_t number; /* of the request under way */
+    uint64_t number;       /* of the request under way */
+    bool warned_of_damage; /* in snapshots */
 };
 
 /* Where a moment is in the log. */
@@ -161,24 +163,22 @@ static enum status read_accepted(struct asof_replay *replay, uint64_t id,
     return STATUS_OK;
 }
 
-/* The last rejection that was known before the event. */
-static enum status find_rejection(struct asof_replay *replay, uint64_t event_id, uint64_t *ret_id,
-                                  struct detail *ret_detail)
+/* The last rejection that was known before the event, which was accepted at `time_ns`: those of
+ * before that time were, those of after it were not; among those of the same it is looked for. */
+static enum status find_rejection(struct asof_replay *replay, uint64_t event_id, uint64_t time_ns,
+                                  uint64_t *ret_id, struct detail *ret_detail)
 {
-    struct replay_reply reply;
     struct asof_search search;
-    uint64_t id;
-    enum status status = ask_replay(replay, STREAM_REJECTED, UINT64_MAX, 1, &reply, ret_detail);
-    if (status != STATUS_OK)
-        return status;
-    asof_search_init(&search, event_id, 1, event_id > 0 ? reply.last_id : 0);
+    uint64_t before = 0, last = 0, id;
+    enum status status = STATUS_OK;
+    if (time_ns > 0)
+        status = seek(replay, STREAM_REJECTED, time_ns - 1, &before, ret_detail);
+    if (status == STATUS_OK)
+        status = seek(replay, STREAM_REJECTED, time_ns, &last, ret_detail);
+    asof_search_init(&search, event_id, before + 1, last);
     while (status == STATUS_OK && asof_search_next(&search, &id)) {
         struct rejection record;
         status = read_rejection(replay, id, &record, ret_detail);
-        if (status == STATUS_GONE) { /* with events before one that is kept: it was before it */
-            record.after_event_id = 0;
-            status = STATUS_OK;
-        }
         if (status == STATUS_OK)
             asof_search_learn(&search, record.after_event_id);
     }
@@ -221,29 +221,40 @@ static enum status check_since(const struct asof_replay *replay, uint64_t event_
                       "this projector's views begin with event %" PRIu64 " (--from-id)", since);
 }
 
+static enum status find_event(struct asof_replay *replay, uint64_t event_id, struct target *target,
+                              struct detail *ret_detail)
+{
+    struct accepted_record record;
+    target->position.event_id = event_id;
+    enum status status = check_since(replay, event_id, ret_detail);
+    if (status != STATUS_OK || event_id == 0)
+        return status;
+    status = read_accepted(replay, event_id, &record, &target->last_event_id, ret_detail);
+    if (status == STATUS_OK)
+        status = find_rejection(replay, event_id, record.accepted_at_ns,
+                                &target->position.rejection_id, ret_detail);
+    return status;
+}
+
+static enum status find_moment(struct asof_replay *replay, uint64_t time_ns, struct target *target,
+                               struct detail *ret_detail)
+{
+    struct fold_position *position = &target->position;
+    enum status status = seek(replay, STREAM_ACCEPTED, time_ns, &position->event_id, ret_detail);
+    if (status == STATUS_OK)
+        status = check_since(replay, position->event_id, ret_detail);
+    if (status == STATUS_OK)
+        status = seek(replay, STREAM_REJECTED, time_ns, &position->rejection_id, ret_detail);
+    return status;
+}
+
 static enum status find_target(struct asof_replay *replay, const struct asof_question *question,
                                struct target *ret_target, struct detail *ret_detail)
 {
-    struct target target = {.position = {.event_id = question->event_id}};
-    struct accepted_record record;
-    enum status status = STATUS_OK;
-    if (question->at == AT_TIME) {
-        status =
-            seek(replay, STREAM_ACCEPTED, question->time_ns, &target.position.event_id, ret_detail);
-        if (status == STATUS_OK)
-            status = check_since(replay, target.position.event_id, ret_detail);
-        if (status == STATUS_OK)
-            status = seek(replay, STREAM_REJECTED, question->time_ns, &target.position.rejection_id,
-                          ret_detail);
-    } else {
-        status = check_since(replay, question->event_id, ret_detail);
-        if (status == STATUS_OK && question->event_id > 0)
-            status = read_accepted(replay, question->event_id, &record, &target.last_event_id,
-                                   ret_detail);
-        if (status == STATUS_OK)
-            status = find_rejection(replay, question->event_id, &target.position.rejection_id,
-                                    ret_detail);
-    }
+    struct target target = {0};
+    enum status status = question->at == AT_TIME
+                             ? find_moment(replay, question->time_ns, &target, ret_detail)
+                             : find_event(replay, question->event_id, &target, ret_detail);
     if (status == STATUS_OK)
         status = find_time(replay, &target, ret_detail);
     if (status == STATUS_OK)
@@ -285,24 +296,35 @@ static enum status apply_until(struct asof_replay *replay, struct fold *fold, en
     return status;
 }
 
+static void warn_of_damage(struct asof_replay *replay, const struct view_type *type, uint32_t count)
+{
+    if (count > 0 && !replay->warned_of_damage)
+        log_warn("damaged snapshots are passed over: answers as of earlier are right but slower; "
+                 "--rebuild makes them anew",
+                 "view=%s damaged=%" PRIu32 " db=%s", type->name, count, replay->options->database);
+    replay->warned_of_damage |= count > 0;
+}
+
 /* The newest snapshot before the target; none: the beginning. */
-static enum status load_start(const struct asof_replay *replay, const struct view_type *type,
+static enum status load_start(struct asof_replay *replay, const struct view_type *type,
                               const struct target *target, const struct hash_seed *seed,
                               struct fold_start *ret_start)
 {
     struct store *store = NULL;
     struct fold_position until = target->position;
+    uint32_t damaged;
     if (type->apply_rejected == NULL)
         until.rejection_id = INT64_MAX;
     if (replay->options->database == NULL ||
         store_open_reader(replay->options->database, &store, NULL) != STATUS_OK)
         return STATUS_NOT_FOUND;
-    enum status status = snapshot_load(store, type, &until, seed, ret_start, NULL);
+    enum status status = snapshot_load(store, type, &until, seed, ret_start, &damaged);
     store_close(&store);
+    warn_of_damage(replay, type, damaged);
     return status;
 }
 
-static enum status make_fold(const struct asof_replay *replay, const struct view_type *type,
+static enum status make_fold(struct asof_replay *replay, const struct view_type *type,
                              const struct target *target, struct fold **ret_fold,
                              struct detail *ret_detail)
 {

@@ -33,6 +33,7 @@ struct keeper {
     struct store *store;
     struct fold *fold;
     struct log_id log_id;
+    uint64_t snapshot_every; /* events, at least */
     struct kept_view *views;
     char *policy; /* in force where the checkpoint was taken */
     bool is_writing;
@@ -227,7 +228,7 @@ static void take_snapshot(struct keeper *keeper, uint32_t place)
     struct rows *rows = fold_view_rows(keeper->fold, place);
     uint64_t event_id = fold_position(keeper->fold).event_id;
     uint64_t share = (uint64_t)SNAPSHOT_ROWS_SHARE * rows_count(rows);
-    uint64_t every = share > SNAPSHOT_EVERY_EVENTS ? share : SNAPSHOT_EVERY_EVENTS;
+    uint64_t every = share > keeper->snapshot_every ? share : keeper->snapshot_every;
     if (event_id < view->snapshot_event_id + every || fold_view_is_ahead(keeper->fold, place) ||
         view->snapshot_count == SNAPSHOTS_WAITING_MAX)
         return;
@@ -264,23 +265,25 @@ static enum status open_tables(struct keeper *keeper, struct detail *ret_detail)
     return status;
 }
 
-enum status keeper_open(struct store *store, struct fold *fold, const struct log_id *log_id,
-                        struct keeper **ret_keeper, struct detail *ret_detail)
+enum status keeper_open(const struct keeper_options *options, struct keeper **ret_keeper,
+                        struct detail *ret_detail)
 {
     enum status status = detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the database");
     struct keeper *keeper = calloc(1, sizeof *keeper);
     if (keeper == NULL)
         return status;
-    keeper->store = store;
-    keeper->fold = fold;
-    keeper->log_id = *log_id;
+    keeper->store = options->store;
+    keeper->fold = options->fold;
+    keeper->log_id = options->log_id;
+    keeper->snapshot_every =
+        options->snapshot_every > 0 ? options->snapshot_every : SNAPSHOT_EVERY_EVENTS;
     keeper->policy = malloc(POLICY_TEXT_BYTES_MAX);
     keeper->views = calloc(FOLD_VIEWS_MAX, sizeof *keeper->views);
     if (keeper->policy == NULL || keeper->views == NULL)
         goto out;
     for (uint32_t i = 0; i < FOLD_VIEWS_MAX; i++)
         buffer_init(&keeper->views[i].taken, TAKEN_BYTES_MAX);
-    keeper->taken_at = keeper->kept_at = fold_position(fold);
+    keeper->taken_at = keeper->kept_at = fold_position(options->fold);
     status = open_tables(keeper, ret_detail);
 out:
     if (status == STATUS_OK)

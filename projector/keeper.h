@@ -7,8 +7,8 @@
  * times as long as the last one took to write: keeping costs a thirtieth of the time at most.
  *
  * Now and then a view is also kept as it is, for answers as of then (store/snapshot.h): at least
- * SNAPSHOT_EVERY_EVENTS and SNAPSHOT_ROWS_SHARE events per row apart, so that packing them costs a
- * few ns per event however large the views are.
+ * SNAPSHOT_EVERY_EVENTS and SNAPSHOT_ROWS_SHARE events per row apart, so that what packing them
+ * costs per event does not grow with the views.
  *
  * A database that cannot be written (full disk) does not stop the views; it is tried again.
  * Belongs to one thread, that of the store.
@@ -23,8 +23,8 @@
 #define KEEPER_EVERY_NS (1 * NS_PER_S)
 
 enum {
-    SNAPSHOT_EVERY_EVENTS = 250000,
-    SNAPSHOT_ROWS_SHARE = 8,
+    SNAPSHOT_EVERY_EVENTS = 250000, /* unless options say otherwise */
+    SNAPSHOT_ROWS_SHARE = 3,
     SNAPSHOTS_WAITING_MAX = 64, /* of one view, between two checkpoints; more are not taken */
 };
 
@@ -43,9 +43,13 @@ MUST_USE enum status keeper_since(struct store *store, const struct fold_options
                                   uint64_t *ret_since, struct detail *ret_detail);
 void keeper_starts_fini(struct fold_start *starts, uint32_t count);
 
-/* Keeps the views of `fold`, which was made from those starts and outlives the keeper. */
-MUST_USE enum status keeper_open(struct store *store, struct fold *fold,
-                                 const struct log_id *log_id, struct keeper **ret_keeper,
+struct keeper_options {
+    struct store *store;
+    struct fold *fold; /* made from the starts of keeper_load; outlives the keeper */
+    struct log_id log_id;
+    uint64_t snapshot_every; /* events; 0: SNAPSHOT_EVERY_EVENTS */
+};
+MUST_USE enum status keeper_open(const struct keeper_options *options, struct keeper **ret_keeper,
                                  struct detail *ret_detail);
 void keeper_close(struct keeper **keeper);
 

@@ -19,9 +19,10 @@
 #include "projector/query_server.h"
 #include "projector/sql_runner.h"
 
-#define PROGRAM          "weir-projector"
-#define DEFAULT_NAME     "main"
-#define SUMMARY_EVERY_NS (5 * NS_PER_S)
+#define PROGRAM            "weir-projector"
+#define DEFAULT_NAME       "main"
+#define SUMMARY_EVERY_NS   (5 * NS_PER_S)
+#define SNAPSHOT_EVERY_MAX 1000000000000ULL /* events */
 
 enum {
     NAME_BYTES_MAX = 32,
@@ -37,7 +38,8 @@ struct run_options {
     const char *db;        /* NULL: see database_path */
     const char *http;      /* ADDR:PORT; NULL: no HTTP */
     bool rebuild;
-    uint64_t from_id; /* 0: not given */
+    uint64_t from_id;        /* 0: not given */
+    uint64_t snapshot_every; /* events; 0: not given */
 };
 
 /* A running projector; what is NULL was not made yet. */
@@ -81,6 +83,9 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
         {"from-id", "N",
          "begin with event N, where retention dropped the log's beginning; kept with the database",
          OPTION_UINT, &options->from_id, UINT64_MAX},
+        {"snapshot-every", "EVENTS",
+         "keep each view for answers as of then, so many events apart at least (default 250000)",
+         OPTION_UINT, &options->snapshot_every, SNAPSHOT_EVERY_MAX},
         {"http", "ADDR:PORT",
          "serve views, events, metrics and the dashboard over HTTP, such as 127.0.0.1:8080; port "
          "0: "
@@ -221,6 +226,16 @@ static enum status choose_since(const struct projector *projector,
     return status;
 }
 
+static enum status open_keeper(struct projector *projector, const struct follower_log *log,
+                               const struct run_options *run, struct detail *ret_detail)
+{
+    struct keeper_options options = {.store = projector->store,
+                                     .fold = projector->fold,
+                                     .log_id = log->log_id,
+                                     .snapshot_every = run->snapshot_every};
+    return keeper_open(&options, &projector->keeper, ret_detail);
+}
+
 /* The views as the database has them, or empty. */
 static enum status make_views(struct projector *projector, const struct follower_log *log,
                               const struct run_options *run, struct detail *ret_detail)
@@ -239,8 +254,7 @@ static enum status make_views(struct projector *projector, const struct follower
     if (status == STATUS_OK)
         status = fold_new(&options, &projector->fold, ret_detail);
     if (status == STATUS_OK)
-        status = keeper_open(projector->store, projector->fold, &log->log_id, &projector->keeper,
-                             ret_detail);
+        status = open_keeper(projector, log, run, ret_detail);
     keeper_starts_fini(starts, FOLD_VIEWS_MAX);
     free(starts);
     return status;

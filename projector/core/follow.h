@@ -6,11 +6,11 @@
  * A replay fetches both streams side by side, one piece of each at a time, and plans what of them
  * is applied next so that they stay together: when event N is in the views, so are the rejections
  * that were known before it (after_event_id < N); and behind each piece of events that is applied
- * whole, none but those. So a view as it is then is the view as of that event. One request is under
- * way at a time, for the stream whose piece is used up. While a replay goes on the caller leaves
- * live messages unread in the SUB queue, so that they join on afterwards; if the queue overflowed
- * meanwhile there is one more hole and one more replay. Every record is applied exactly once and in
- * order.
+ * whole, none but those (behind a part of one: none that are known behind later events). So a view
+ * as it is then can stand for any later moment. One request is under way at a time, for the stream
+ * whose piece is used up. While a replay goes on the caller leaves live messages unread in the SUB
+ * queue, so that they join on afterwards; if the queue overflowed meanwhile there is one more hole
+ * and one more replay. Every record is applied exactly once and in order.
  *
  * A replay begins with the last record applied, the anchor, and a live message that overlaps holds
  * it too: its hash must be the same. So a log that lost records which were published (a disk that

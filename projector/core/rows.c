@@ -18,6 +18,7 @@ enum {
     ROWS_FIRST = 64,
     CHANGE_HEAD_BYTES = 4 + 3 * 2, /* of a row that is taken */
     PACKED_HEAD_BYTES = 2,         /* of a packed row */
+    PREFETCHED_ROWS = 8,           /* on their way to the cache while one is digested */
     /* one row as MessagePack, with the view's name and headers; a value may double as text */
     ROW_ITEM_BYTES_MAX = ROW_KEY_BYTES_MAX + 2 * ROW_VALUE_BYTES_MAX + 256,
 };
@@ -59,7 +60,8 @@ struct rows {
     uint32_t unsaved_count;
     uint32_t *order;      /* places in sorted order */
     uint32_t order_count; /* rows that came later are not in it yet */
-    struct buffer item;   /* scratch for one row */
+    struct buffer item;   /* scratch for one row, behind … */
+    size_t item_head;     /* … so many bytes that are the same for all */
 };
 
 struct rows *rows_new(const struct view_type *type, const struct hash_seed *seed, uint32_t rows_max)
@@ -75,8 +77,14 @@ struct rows *rows_new(const struct view_type *type, const struct hash_seed *seed
                       ROW_ALIGNMENT;
     table_init(&rows->table, rows_max);
     buffer_init(&rows->item, ROW_ITEM_BYTES_MAX);
-    if (buffer_reserve(&rows->item, ROW_ITEM_BYTES_MAX) != STATUS_OK)
+    if (buffer_reserve(&rows->item, ROW_ITEM_BYTES_MAX) != STATUS_OK) {
         rows_destroy(&rows);
+        return NULL;
+    }
+    codec_array(&rows->item, 2);
+    codec_text(&rows->item, type->name);
+    codec_array(&rows->item, type->column_count);
+    rows->item_head = rows->item.size;
     return rows;
 }
 
@@ -281,14 +289,10 @@ void rows_write_columns(const struct rows *rows, uint32_t place, struct buffer *
 /* Writes the row into the scratch item, [view, [column, …]]; gives the columns in it. */
 static struct slice row_write_item(struct rows *rows, uint32_t place)
 {
-    buffer_clear(&rows->item);
-    codec_array(&rows->item, 2);
-    codec_text(&rows->item, rows->type->name);
-    codec_array(&rows->item, rows->type->column_count);
-    size_t head = rows->item.size;
+    rows->item.size = rows->item_head;
     rows_write_columns(rows, place, &rows->item);
     assert(rows->item.status == STATUS_OK); /* its room is reserved */
-    return (struct slice){rows->item.data + head, rows->item.size - head};
+    return (struct slice){rows->item.data + rows->item_head, rows->item.size - rows->item_head};
 }
 
 /* Puts the scratch item in the place of what the digest holds of this row. */
@@ -302,9 +306,20 @@ static void digest_change(struct rows *rows, uint32_t place)
     row_of(rows, place)->marks &= (uint8_t)~MARK_DIGEST;
 }
 
+/* Brings what the digest needs of a row towards the cache. */
+static void prefetch_row(const struct rows *rows, uint32_t place)
+{
+    const uint8_t *row = rows->rows + place * rows->row_bytes;
+    prefetch(row);
+    prefetch(row + rows->row_bytes - 1);
+    prefetch(&rows->contributions[place]);
+}
+
 struct digest rows_digest(struct rows *rows)
 {
     for (uint32_t i = 0; i < rows->marked_count; i++) {
+        if (i + PREFETCHED_ROWS < rows->marked_count)
+            prefetch_row(rows, rows->marked[i + PREFETCHED_ROWS]);
         row_write_item(rows, rows->marked[i]);
         digest_change(rows, rows->marked[i]);
     }
@@ -353,6 +368,14 @@ static int compare_places(const void *left, const void *right, void *owner)
     return order;
 }
 
+static bool is_in_order(struct rows *rows, const uint32_t *places, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (compare_places(&places[i - 1], &places[i], rows) > 0)
+            return false;
+    return true;
+}
+
 /* Rows are never taken out, so only the new ones are sorted, and merged from the back with those
  * before. */
 enum status rows_sort(struct rows *rows)
@@ -369,7 +392,8 @@ enum status rows_sort(struct rows *rows)
         return STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < fresh; i++)
         places[i] = old + i;
-    qsort_r(places, fresh, sizeof *places, compare_places, rows);
+    if (!is_in_order(rows, places, fresh)) /* those of a snapshot are */
+        qsort_r(places, fresh, sizeof *places, compare_places, rows);
     for (uint32_t at = rows->count; fresh > 0; at--) {
         bool take_old = old > 0 && compare_places(&order[old - 1], &places[fresh - 1], rows) > 0;
         order[at - 1] = take_old ? order[--old] : places[--fresh];
@@ -382,9 +406,7 @@ enum status rows_sort(struct rows *rows)
 void rows_write(struct rows *rows, uint32_t place, struct buffer *buffer)
 {
     assert(place < rows->order_count);
-    buffer_clear(&rows->item);
-    rows_write_columns(rows, rows->order[place], &rows->item);
-    struct mp_reader reader = mp_reader_of(buffer_slice(&rows->item));
+    struct mp_reader reader = mp_reader_of(row_write_item(rows, rows->order[place]));
     codec_map(buffer, rows->type->column_count);
     for (uint32_t i = 0; i < rows->type->column_count; i++) {
         struct slice item = {0};
@@ -498,15 +520,19 @@ void rows_restore_left_out(struct rows *rows, uint64_t left_out)
     rows->left_out = left_out;
 }
 
-void rows_pack(const struct rows *rows, struct buffer *buffer)
+enum status rows_pack(struct rows *rows, struct buffer *buffer)
 {
-    for (uint32_t place = 0; place < rows->count && buffer->status == STATUS_OK; place++) {
+    if (rows_sort(rows) != STATUS_OK)
+        return STATUS_NO_MEMORY;
+    for (uint32_t i = 0; i < rows->count && buffer->status == STATUS_OK; i++) {
+        uint32_t place = rows->order[i];
         struct slice key = key_of(rows, place);
         uint16_t key_bytes = (uint16_t)key.size;
         buffer_append(buffer, &key_bytes, sizeof key_bytes);
         buffer_append(buffer, key.data, key.size);
         buffer_append(buffer, row_of(rows, place) + 1, rows->type->value_bytes);
     }
+    return buffer->status;
 }
 
 enum status rows_unpack(struct rows *rows, struct slice packed)

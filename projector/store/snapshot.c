@@ -37,8 +37,7 @@ enum status snapshot_take(const struct fold *fold, struct rows *rows, struct sna
     struct snapshot taken = {.position = fold_position(fold), .digest = rows_digest(rows)};
     buffer_init(&packed, SNAPSHOT_BYTES_MAX);
     buffer_init(&taken.rows, 0);
-    rows_pack(rows, &packed);
-    enum status status = packed.status;
+    enum status status = rows_pack(rows, &packed);
     if (status == STATUS_OK)
         status = compress(&packed, &taken.rows);
     taken.policy = strdup(fold_policy(fold));
@@ -182,7 +181,8 @@ static enum status load(struct sqlite3_stmt *statement, struct fold_start *start
 }
 
 static enum status load_newest_good(struct sqlite3_stmt *statement, const struct view_type *type,
-                                    const struct hash_seed *seed, struct fold_start *ret_start)
+                                    const struct hash_seed *seed, struct fold_start *ret_start,
+                                    uint32_t *ret_damaged)
 {
     while (sqlite3_step(statement) == SQLITE_ROW) {
         struct fold_start start = {.rows = rows_new(type, seed, ROWS_MAX)};
@@ -196,30 +196,33 @@ static enum status load_newest_good(struct sqlite3_stmt *statement, const struct
         rows_destroy(&start.rows);
         if (status == STATUS_NO_MEMORY)
             return status;
+        ++*ret_damaged;
     }
     return STATUS_NOT_FOUND;
 }
 
 enum status snapshot_load(struct store *store, const struct view_type *type,
                           const struct fold_position *until, const struct hash_seed *seed,
-                          struct fold_start *ret_start, struct detail *ret_detail)
+                          struct fold_start *ret_start, uint32_t *ret_damaged)
 {
     static const char *const sql[] = {
         "SELECT event_id, rejection_id, time, policy, digest, checksum, rows FROM weir_snapshots"
         " WHERE view = ? AND format = ? AND event_id <= ? AND rejection_id <= ?"
-        " ORDER BY event_id DESC LIMIT 4",
+        " ORDER BY event_id DESC LIMIT ?",
         NULL};
     char format[CHECKPOINT_FORMAT_BYTES_MAX];
     struct sqlite3_stmt *statement = NULL;
     view_table_format(type, format);
-    enum status status = store_prepare(store, sql, &statement, ret_detail);
+    *ret_damaged = 0;
+    enum status status = store_prepare(store, sql, &statement, NULL);
     if (status != STATUS_OK)
         return status;
     sqlite3_bind_text(statement, 1, type->name, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, format, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 3, (sqlite3_int64)until->event_id);
     sqlite3_bind_int64(statement, 4, (sqlite3_int64)until->rejection_id);
-    status = load_newest_good(statement, type, seed, ret_start);
+    sqlite3_bind_int(statement, 5, SNAPSHOT_TRIES_MAX);
+    status = load_newest_good(statement, type, seed, ret_start, ret_damaged);
     sqlite3_finalize(statement);
-    return status == STATUS_OK ? status : detail_set(ret_detail, status, "no snapshot");
+    return status;
 }

@@ -32,10 +32,13 @@ MUST_USE enum status snapshot_remove_all(struct store *store, const char *view,
 MUST_USE enum status snapshot_newest(struct store *store, const char *view, uint64_t *ret_event_id,
                                      struct detail *ret_detail);
 
+enum { SNAPSHOT_TRIES_MAX = 4 };
+
 /* The newest at or before both ids, as the start of a fold (rows and policy are the caller's then).
- * One that is damaged is passed over. NOT_FOUND: there is none. */
+ * Those that are damaged are passed over, SNAPSHOT_TRIES_MAX at most, and counted. NOT_FOUND: there
+ * is none. */
 MUST_USE enum status snapshot_load(struct store *store, const struct view_type *type,
                                    const struct fold_position *until, const struct hash_seed *seed,
-                                   struct fold_start *ret_start, struct detail *ret_detail);
+                                   struct fold_start *ret_start, uint32_t *ret_damaged);
 
 #endif

@@ -42,12 +42,15 @@ static struct store *store_with_three(const struct view_type **ret_type)
     return store;
 }
 
+static uint32_t damaged; /* snapshots that the last `loaded` passed over */
+
 /* The event that the snapshot before `event_id` stands at, and its one row. */
 static uint64_t loaded(struct store *store, const struct view_type *type, uint64_t event_id)
 {
     struct fold_start start = {0};
     struct fold_position until = {.event_id = event_id};
-    if (snapshot_load(store, type, &until, &seed, &start, NULL) != STATUS_OK)
+    damaged = 0;
+    if (snapshot_load(store, type, &until, &seed, &start, &damaged) != STATUS_OK)
         return 0;
     uint64_t found = start.mark.position.event_id;
     assert_int_equal(rows_count(start.rows), 1);
@@ -89,6 +92,7 @@ static void one_that_was_changed_is_passed_over(void **state)
         snprintf(sql, sizeof sql, "UPDATE weir_snapshots SET %s WHERE event_id = 15", changes[i]);
         run_sql(store, sql);
         assert_int_equal(loaded(store, type, 100), 10);
+        assert_int_equal(damaged, 1);
         run_sql(store, "DELETE FROM weir_snapshots");
         store_close(&store);
     }
