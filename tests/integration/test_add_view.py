@@ -3,7 +3,6 @@ file in projector/views builds, and its projector answers for the new view besid
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,31 +10,17 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import checkout  # noqa: E402
 import weir  # noqa: E402
 
 EXAMPLES = weir.ROOT / "docs/examples"
-NO_SOURCES = shutil.ignore_patterns("build*", ".git", "__pycache__", ".hypothesis")
-BUILD_LIMIT_SECONDS = 600
 
 
-def run(*command):
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True, text=True, timeout=BUILD_LIMIT_SECONDS, check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def build_with(view, checkout):
+def build_with(view, folder):
     """The projector of a copy of the sources with one more view."""
-    shutil.copytree(weir.ROOT, checkout, ignore=NO_SOURCES)
-    shutil.copy(view, checkout / "projector/views")
-    build = checkout / "build"
-    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    run("cmake", "-S", checkout, "-B", build, *generator, "-DCMAKE_BUILD_TYPE=Debug",
-        "-DWEIR_WERROR=ON", "-DWEIR_TESTS=OFF")
-    run("cmake", "--build", build, "--target", "weir-projector", "--parallel", os.cpu_count())
-    return build / "bin/weir-projector"
+    sources = checkout.Checkout(folder)
+    shutil.copy(view, folder / "projector/views")
+    return sources.build("weir-projector") / "weir-projector"
 
 
 class AddView(unittest.TestCase):
