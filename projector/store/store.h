@@ -26,8 +26,8 @@ struct store;
 
 enum { STORE_PATH_BYTES_MAX = 4096 };
 
-/* Once in a process, before its first database and its other threads: SQLite counts no memory, which
- * it does under a lock at every allocation. Without it all works, more slowly. */
+/* Once in a process, before its first database and its other threads: SQLite counts no memory,
+ * which it does under a lock at every allocation. Without it all works, more slowly. */
 void store_set_up_process(void);
 
 struct store_options {
