@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/event/event.h"
 #include "common/event/json.h"
+#include "projector/core/member.h"
 
 enum {
     COLUMNS_MAX = 64,
@@ -72,30 +73,14 @@ enum status query_print_json(struct slice map, struct buffer *text)
 
 /* --- position --- */
 
-static enum status member_uint(struct slice map, const char *name, uint64_t *ret_value)
-{
-    struct mp_reader value;
-    enum status status = event_field(map, slice_of_text(name), &value);
-    return status == STATUS_OK ? mp_read_uint(&value, ret_value) : status;
-}
-
-static enum status member_text(struct slice map, const char *name, struct slice *ret_text)
-{
-    struct mp_reader value;
-    enum status status = event_field(map, slice_of_text(name), &value);
-    return status == STATUS_OK ? mp_read_text(&value, ret_text) : status;
-}
-
 enum status query_print_position(struct slice map, struct buffer *text)
 {
     struct slice view, digest, note;
     uint64_t event_id, rejection_id, time_ns, since, next;
     char time[CLOCK_TEXT_BYTES] = "no time yet";
-    if (member_text(map, "view", &view) != STATUS_OK ||
-        member_text(map, "digest", &digest) != STATUS_OK ||
-        member_uint(map, "event_id", &event_id) != STATUS_OK ||
-        member_uint(map, "rejection_id", &rejection_id) != STATUS_OK ||
-        member_uint(map, "time", &time_ns) != STATUS_OK)
+    if (!member_text(map, "view", &view) || !member_text(map, "digest", &digest) ||
+        !member_uint(map, "event_id", &event_id) ||
+        !member_uint(map, "rejection_id", &rejection_id) || !member_uint(map, "time", &time_ns))
         return STATUS_INVALID;
     if (time_ns > 0)
         clock_format(time_ns, time);
@@ -108,16 +93,16 @@ enum status query_print_position(struct slice map, struct buffer *text)
     buffer_append_text(text, time);
     buffer_append_text(text, ", digest ");
     buffer_append(text, digest.data, digest.size);
-    if (member_uint(map, "since", &since) == STATUS_OK) {
+    if (member_uint(map, "since", &since)) {
         buffer_append_text(text, "; since event ");
         append_uint(text, since);
     }
-    if (member_uint(map, "next", &next) == STATUS_OK) {
+    if (member_uint(map, "next", &next)) {
         buffer_append_text(text, "; only the first ");
         append_uint(text, next);
         buffer_append_text(text, " rows");
     }
-    if (member_text(map, "note", &note) == STATUS_OK) {
+    if (member_text(map, "note", &note)) {
         buffer_append_text(text, "; ");
         buffer_append(text, note.data, note.size);
     }

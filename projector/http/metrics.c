@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "common/event/reason.h"
-#include "projector/http/member.h"
+#include "projector/core/member.h"
 
 enum { LINE_BYTES_MAX = 512 };
 

@@ -1,7 +1,7 @@
 #include "projector/http/processor_seen.h"
 
 #include "common/wire/control.h"
-#include "projector/http/member.h"
+#include "projector/core/member.h"
 
 void processor_seen_init(struct processor_seen *seen)
 {

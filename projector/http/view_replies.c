@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "projector/core/answer.h"
-#include "projector/http/member.h"
+#include "projector/core/member.h"
 #include "projector/http/reply_json.h"
 #include "projector/http/view_page.h"
 #include "projector/query_print.h"
