@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "common/event/codec.h"
+#include "common/event/json.h"
 
 enum { ACCEPTED_ITEMS = 5, REJECTION_ITEMS = 14 };
 
@@ -217,4 +218,33 @@ enum status rejection_read(struct mp_reader *reader, struct rejection *ret_rejec
     *ret_rejection = rejection;
     reader->at = at.at;
     return STATUS_OK;
+}
+
+/* --- JSON --- */
+
+enum status rejection_write_json(const struct rejection *record, struct buffer *text)
+{
+    struct event event;
+    struct mp_reader reader = mp_reader_of(record->evidence);
+    bool decoded = record->evidence_is_event && event_read_stored(&reader, &event) == STATUS_OK;
+    const struct json_rejection line = {
+        .rejection_id = record->rejection_id,
+        .rejected_at_ns = record->rejected_at_ns,
+        .after_event_id = record->after_event_id,
+        .sequence = record->sequence,
+        .count = record->count,
+        .retry_after_ns = record->retry_after_ns,
+        .detail = record->detail,
+        .source = record->source,
+        .type = record->type,
+        .subject = record->subject,
+        .policy = record->policy,
+        .key = record->key,
+        .evidence = decoded ? (struct slice){NULL, 0} : record->evidence,
+        .event = decoded ? &event : NULL,
+        .reason = record->reason,
+        .has_sequence = record->has_sequence,
+        .has_retry_after = record->retry_after_ns != RECORD_NEVER,
+    };
+    return json_write_rejected(&line, text);
 }

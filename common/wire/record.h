@@ -69,6 +69,9 @@ void rejection_write(struct buffer *buffer, const struct rejection *rejection);
 /* Reads one record and moves past it; slices borrow the bytes. */
 MUST_USE enum status rejection_read(struct mp_reader *reader, struct rejection *ret_rejection);
 
+/* Appends the record as one CloudEvents line, no newline (json_write_rejected). */
+MUST_USE enum status rejection_write_json(const struct rejection *record, struct buffer *text);
+
 /* Two items that acks have too: a reason's name, and retry_after with nil for RECORD_NEVER. */
 MUST_USE enum status record_reason_read(struct mp_reader *reader, enum reason *ret_reason);
 void record_retry_after_write(struct buffer *buffer, uint64_t retry_after_ns);

@@ -125,33 +125,6 @@ static enum status write_accepted(struct history *history, const struct accepted
                                record->sequence, &record->event, &history->out);
 }
 
-static enum status write_rejected(struct history *history, const struct rejection *record)
-{
-    struct event event;
-    struct mp_reader reader = mp_reader_of(record->evidence);
-    bool decoded = record->evidence_is_event && event_read_stored(&reader, &event) == STATUS_OK;
-    const struct json_rejection line = {
-        .rejection_id = record->rejection_id,
-        .rejected_at_ns = record->rejected_at_ns,
-        .after_event_id = record->after_event_id,
-        .sequence = record->sequence,
-        .count = record->count,
-        .retry_after_ns = record->retry_after_ns,
-        .detail = record->detail,
-        .source = record->source,
-        .type = record->type,
-        .subject = record->subject,
-        .policy = record->policy,
-        .key = record->key,
-        .evidence = decoded ? (struct slice){NULL, 0} : record->evidence,
-        .event = decoded ? &event : NULL,
-        .reason = record->reason,
-        .has_sequence = record->has_sequence,
-        .has_retry_after = record->retry_after_ns != RECORD_NEVER,
-    };
-    return json_write_rejected(&line, &history->out);
-}
-
 /* ---- records ---- */
 
 static bool wanted(const struct history_options *o, struct slice source, struct slice type,
@@ -201,7 +174,7 @@ static enum status take_record(struct history *history, struct mp_reader *reader
         history->done = beyond(history, rejected.rejection_id, rejected.rejected_at_ns);
         if (!history->done &&
             wanted(&history->options, rejected.source, rejected.type, rejected.subject))
-            status = write_rejected(history, &rejected);
+            status = rejection_write_json(&rejected, &history->out);
     }
     if (status == STATUS_OK && history->out.size > before)
         buffer_append(&history->out, "\n", 1);

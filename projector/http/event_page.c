@@ -3,9 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "common/base/clock.h"
 #include "common/base/glob.h"
-#include "common/event/codec.h"
 #include "common/event/json.h"
 #include "common/event/upcast/upcast.h"
 
@@ -23,102 +21,6 @@ static bool passes(const struct event_filter *filter, struct slice type, struct 
     return text_passes(filter->subject, subject) && text_passes(filter->source, source) &&
            (filter->type[0] == '\0' || glob_matches(filter->type, type));
 }
-
-/* --- a rejection as JSON --- */
-
-static void member(struct buffer *text, const char *name)
-{
-    buffer_append_text(text, text->data[text->size - 1] == '{' ? "\"" : ",\"");
-    buffer_append_text(text, name);
-    buffer_append_text(text, "\":");
-}
-
-static void member_id(struct buffer *text, const char *name, uint64_t value)
-{
-    char number[32];
-    member(text, name);
-    snprintf(number, sizeof number, "\"%" PRIu64 "\"", value);
-    buffer_append_text(text, number);
-}
-
-static void member_time(struct buffer *text, const char *name, uint64_t time_ns)
-{
-    char time[CLOCK_TEXT_BYTES];
-    clock_format(time_ns, time);
-    member(text, name);
-    buffer_append_text(text, "\"");
-    buffer_append_text(text, time);
-    buffer_append_text(text, "\"");
-}
-
-/* nil is left out. */
-static enum status member_item(struct buffer *text, const char *name, struct slice item)
-{
-    if (item.size == 0)
-        return STATUS_OK;
-    member(text, name);
-    return json_write_item(item, text);
-}
-
-static enum status member_text(struct buffer *text, const char *name, struct slice value)
-{
-    struct buffer item;
-    if (value.size == 0)
-        return STATUS_OK;
-    buffer_init(&item, EVENT_BYTES_MAX);
-    codec_text_slice(&item, value);
-    enum status status = item.status;
-    if (status == STATUS_OK)
-        status = member_item(text, name, buffer_slice(&item));
-    buffer_fini(&item);
-    return status;
-}
-
-static enum status write_evidence(const struct rejection *rejection, struct buffer *text)
-{
-    struct buffer item;
-    if (rejection->evidence_is_event || rejection->evidence.size == 0)
-        return member_item(text, "evidence", rejection->evidence);
-    buffer_init(&item, EVENT_BYTES_MAX);
-    codec_bin(&item, rejection->evidence);
-    enum status status = item.status;
-    if (status == STATUS_OK)
-        status = member_item(text, "evidence", buffer_slice(&item));
-    buffer_fini(&item);
-    return status;
-}
-
-static enum status write_rejection(const struct rejection *rejection, struct buffer *text)
-{
-    buffer_append_text(text, "{");
-    member_id(text, "rejectionid", rejection->rejection_id);
-    member_time(text, "rejectedat", rejection->rejected_at_ns);
-    member_id(text, "aftereventid", rejection->after_event_id);
-    enum status status = member_text(text, "reason", slice_of_text(reason_text(rejection->reason)));
-    if (status == STATUS_OK)
-        status = member_text(text, "detail", rejection->detail);
-    if (status == STATUS_OK)
-        status = member_text(text, "source", rejection->source);
-    if (rejection->has_sequence)
-        member_id(text, "sequence", rejection->sequence);
-    member_id(text, "count", rejection->count);
-    if (status == STATUS_OK)
-        status = member_text(text, "type", rejection->type);
-    if (status == STATUS_OK)
-        status = member_text(text, "subject", rejection->subject);
-    if (status == STATUS_OK)
-        status = member_text(text, "policy", rejection->policy);
-    if (status == STATUS_OK)
-        status = member_item(text, "key", rejection->key);
-    if (rejection->retry_after_ns != RECORD_NEVER)
-        member_id(text, "retryafter", rejection->retry_after_ns);
-    if (status == STATUS_OK)
-        status = write_evidence(rejection, text);
-    buffer_append_text(text, "}");
-    return status;
-}
-
-/* --- a page --- */
 
 static void open_record(const struct event_page *page, const struct event_frame *frame, uint64_t id,
                         struct buffer *text)
@@ -162,7 +64,7 @@ static enum status add_rejected(struct event_page *page, const struct event_fram
         return status;
     open_record(page, frame, record.rejection_id, text);
     page->count++;
-    return write_rejection(&record, text);
+    return rejection_write_json(&record, text);
 }
 
 enum status event_page_add(struct event_page *page, const struct event_frame *frame,

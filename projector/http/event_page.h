@@ -1,7 +1,6 @@
 /* event_page: records of a replay as JSON: those that a filter lets through, up to bounds. Pure.
  *
- * Accepted events are CloudEvents (common/event/json.h); a refusal is an object with the members of
- * a rejection record, ids and times as strings, `evidence` and `key` as JSON.
+ * Both streams are CloudEvents (common/event/json.h), as `history` prints them.
  */
 #ifndef WEIR_PROJECTOR_HTTP_EVENT_PAGE_H
 #define WEIR_PROJECTOR_HTTP_EVENT_PAGE_H

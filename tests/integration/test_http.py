@@ -59,7 +59,7 @@ class Http(unittest.TestCase):
             self.assertEqual(web.ask(address, "/views/limits", headers={"If-None-Match": '"other"'})[0], 200)
 
     def test_events_are_filtered_and_paged(self):
-        with pipeline() as (_, _, address):
+        with pipeline() as (station, _, address):
             ids, target = [], "/events?limit=15"
             while target:
                 page = web.get(address, target)
@@ -74,6 +74,11 @@ class Http(unittest.TestCase):
             refused = web.get(address, "/events?stream=rejected&limit=1000")["events"]
             self.assertEqual({event["reason"] for event in refused}, {"rate_limited"})
             self.assertEqual(len(refused), 10)
+            for stream in ("accepted", "rejected"):
+                code, out, err = station.run("processor", "history", "--store", station.store, "--stream", stream)
+                self.assertEqual(code, 0, err)
+                self.assertEqual(web.get(address, f"/events?stream={stream}")["events"],
+                                 [json.loads(line) for line in out.splitlines()])
 
     def test_bad_requests_are_named_and_nothing_can_be_written(self):
         with pipeline() as (_, _, address):

@@ -177,43 +177,48 @@ static void an_event_of_an_old_version_is_shown_as_the_newest(void **state)
     assert_non_null(strstr(text, "\"schemaversion\":2"));
 }
 
-static void a_refusal_says_what_is_known_of_it(void **state)
+static void a_refusal_is_the_refused_event_and_why(void **state)
 {
     (void)state;
-    static const uint8_t key[] = "\xa3key", raw[] = {0xc1, 0x00};
+    static const uint8_t raw[] = {0xc1, 0x00};
+    static const uint8_t event[] = "\x95\x07\xa7order.a\xa1s\x01\x81\xa1n\x02";
     struct buffer records;
     struct event_page page = page_of(STREAM_REJECTED);
-    struct rejection full = {.rejection_id = 1,
-                             .rejected_at_ns = 5000000000,
-                             .after_event_id = 7,
-                             .reason = REASON_RATE_LIMITED,
-                             .detail = slice_of_text("a \"detail\""),
-                             .source = slice_of_text("shop"),
-                             .has_sequence = true,
-                             .sequence = 9,
-                             .count = 2,
-                             .type = slice_of_text("order.created"),
-                             .subject = slice_of_text("s"),
-                             .policy = slice_of_text("p"),
-                             .key = {key, sizeof key - 1},
-                             .retry_after_ns = 1500};
+    struct rejection whole = {.rejection_id = 1,
+                              .rejected_at_ns = 5000000000,
+                              .after_event_id = 7,
+                              .reason = REASON_RATE_LIMITED,
+                              .source = slice_of_text("shop"),
+                              .has_sequence = true,
+                              .sequence = 9,
+                              .count = 1,
+                              .type = slice_of_text("order.a"),
+                              .subject = slice_of_text("s"),
+                              .policy = slice_of_text("p"),
+                              .retry_after_ns = 1500,
+                              .evidence = {event, sizeof event - 1},
+                              .evidence_is_event = true};
     struct rejection bare = {.rejection_id = 2,
                              .reason = REASON_MALFORMED,
                              .count = 1,
                              .retry_after_ns = RECORD_NEVER,
                              .evidence = {raw, sizeof raw}};
     buffer_init(&records, RECORDS_BYTES_MAX);
-    rejection_write(&records, &full);
+    rejection_write(&records, &whole);
     rejection_write(&records, &bare);
     const char *text = added(&page, &json, records, 2);
     assert_string_equal(
-        text, "{\"rejectionid\":\"1\",\"rejectedat\":\"1970-01-01T00:00:05.000000000Z\","
-              "\"aftereventid\":\"7\",\"reason\":\"rate_limited\",\"detail\":\"a \\\"detail\\\"\","
-              "\"source\":\"shop\",\"sequence\":\"9\",\"count\":\"2\",\"type\":\"order.created\","
-              "\"subject\":\"s\",\"policy\":\"p\",\"key\":\"key\",\"retryafter\":\"1500\"},"
-              "{\"rejectionid\":\"2\",\"rejectedat\":\"1970-01-01T00:00:00.000000000Z\","
-              "\"aftereventid\":\"0\",\"reason\":\"malformed\",\"count\":\"1\","
-              "\"evidence\":\"c100\"}");
+        text,
+        "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"shop\",\"type\":\"order.a\","
+        "\"subject\":\"s\",\"time\":\"1970-01-01T00:00:00.000000007Z\",\"schemaversion\":1,"
+        "\"data\":{\"n\":2},\"rejectionid\":\"1\","
+        "\"rejectedat\":\"1970-01-01T00:00:05.000000000Z\",\"aftereventid\":\"7\","
+        "\"reason\":\"rate_limited\",\"sequence\":\"00000000000000000009\",\"count\":\"1\","
+        "\"policy\":\"p\",\"retryafter\":\"1500\"},"
+        "{\"specversion\":\"1.0\",\"id\":\"2\",\"source\":\"weir\",\"type\":\"weir.rejected\","
+        "\"subject\":\"-\",\"time\":\"1970-01-01T00:00:00.000000000Z\",\"rejectionid\":\"2\","
+        "\"rejectedat\":\"1970-01-01T00:00:00.000000000Z\",\"aftereventid\":\"0\","
+        "\"reason\":\"malformed\",\"count\":\"1\",\"evidence\":\"c100\"}");
 }
 
 static void bytes_that_are_no_records_are_refused(void **state)
@@ -242,7 +247,7 @@ int main(void)
         cmocka_unit_test(a_page_ends_before_it_is_too_large),
         cmocka_unit_test(a_stream_frames_each_event_with_its_id),
         cmocka_unit_test(an_event_of_an_old_version_is_shown_as_the_newest),
-        cmocka_unit_test(a_refusal_says_what_is_known_of_it),
+        cmocka_unit_test(a_refusal_is_the_refused_event_and_why),
         cmocka_unit_test(bytes_that_are_no_records_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
