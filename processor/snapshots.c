@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/app/lifecycle.h"
 #include "common/base/logger.h"
 #include "processor/background.h"
 #include "processor/core/state_image.h"
@@ -22,6 +23,7 @@ struct snapshots {
     struct retention_options retention;
     uint64_t every_bytes;
     atomic_bool stopping;
+    bool in_front; /* in the caller's thread */
     struct background background;
     struct reader *reader;
     struct recovery *recovery; /* what is folded; NULL: nothing in memory */
@@ -43,6 +45,7 @@ struct snapshots *snapshots_new(struct service *service, struct retention_option
     snapshots->service = service;
     snapshots->retention = retention;
     snapshots->every_bytes = every_bytes;
+    snapshots->background.statistics = -1;
     return snapshots;
 }
 
@@ -83,7 +86,8 @@ static bool is_due(struct snapshots *self, const struct batch_view *batch)
 static enum status fold(void *context, const struct batch_view *batch, struct detail *ret_detail)
 {
     struct snapshots *self = context;
-    if (atomic_load_explicit(&self->stopping, memory_order_relaxed))
+    if (atomic_load_explicit(&self->stopping, memory_order_relaxed) ||
+        (self->in_front && lifecycle_stopping()))
         return STATUS_INTERRUPTED;
     if (is_due(self, batch))
         return STATUS_END;
@@ -210,11 +214,20 @@ static void complain(struct snapshots *self, enum status status, const struct de
         snapshots_stop(self);
         return;
     }
-    log_warn("no snapshot could be made: starts take longer; tried again later", "why=\"%s\"",
+    log_warn("no snapshot could be made: starts take longer until one can", "why=\"%s\"",
              detail->text);
     let_go(self);
     self->start = (struct log_start){0};
     self->retry_at_ns = clock_boot_ns() + RETRY_AFTER_NS;
+}
+
+void snapshots_catch_up(struct snapshots *self)
+{
+    struct detail detail = {""};
+    self->in_front = true;
+    enum status status = catch_up(self, &detail);
+    if (status != STATUS_OK)
+        complain(self, status, &detail);
 }
 
 void snapshots_run(struct snapshots *self)

@@ -33,6 +33,10 @@ void snapshots_destroy(struct snapshots **snapshots);
 
 /* The thread, until snapshots_stop. */
 void snapshots_run(struct snapshots *self);
+/* In the thread of the caller instead, who has nothing else to do: folds what is sealed and writes
+ * what is due by now. What goes wrong is a warning, DIVERGED fails the service; a signal ends it.
+ */
+void snapshots_catch_up(struct snapshots *self);
 /* From any thread. */
 void snapshots_stop(struct snapshots *snapshots);
 

@@ -15,6 +15,7 @@
 #include "processor/commit.h"
 #include "processor/held_store.h"
 #include "processor/policy_options.h"
+#include "processor/snapshots.h"
 #include "processor/tools/offline.h"
 
 #define PROGRAM "weir-processor"
@@ -43,6 +44,7 @@ struct run {
     struct offline *offline;
     pthread_t commit;
     bool commit_runs;
+    uint64_t first_segment; /* that was written to */
     struct progress progress;
     struct upload_prefix taken; /* of the file */
     bool over;                  /* all of it */
@@ -185,6 +187,7 @@ static enum status parts_make(struct run *run, struct detail *ret_detail)
         .path = run->options.path, .record = run->record, .append = run->options.append};
     service_fill(run);
     run->taken = run->upload.saved;
+    run->first_segment = log_durable(run->held.log).segment;
     run->blocks = line_blocks_new(run->lines, run->options.source);
     if (run->service.pool == NULL || run->service.to_commit == NULL || run->blocks == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
@@ -308,15 +311,22 @@ static enum status blocks_take(struct run *run, struct detail *ret_detail)
     return status;
 }
 
+/* Why a thread gave up, or what was folded differs. */
+static enum status failure_of(const struct run *run, struct detail *ret_detail)
+{
+    enum status failure = (enum status)atomic_load(&run->service.failure);
+    if (failure != STATUS_OK)
+        *ret_detail = run->service.failure_detail;
+    return failure;
+}
+
 static enum status decide(struct run *run, struct detail *ret_detail)
 {
     enum status status = blocks_take(run, ret_detail);
     offline_seal(run->offline);
     pthread_join(run->commit, NULL);
     run->commit_runs = false;
-    enum status failure = (enum status)atomic_load(&run->service.failure);
-    if (failure != STATUS_OK)
-        *ret_detail = run->service.failure_detail;
+    enum status failure = failure_of(run, ret_detail);
     if (failure != STATUS_OK)
         return failure;
     return status == STATUS_OK ? offline_finish(run->offline, run->over, ret_detail) : status;
@@ -347,6 +357,20 @@ static void say_result(struct run *run, bool failed)
     fflush(stdout);
 }
 
+/* Where segments were sealed: the snapshots that a processor would have written meanwhile, so that
+ * the next start and questions about the past need not fold all of it. DIVERGED: a bug. */
+static enum status snapshots_leave(struct run *run, struct detail *ret_detail)
+{
+    const struct retention_options keep_all = {0};
+    if (log_durable(run->held.log).segment == run->first_segment)
+        return STATUS_OK;
+    struct snapshots *snapshots = snapshots_new(&run->service, keep_all, SNAPSHOT_EVERY_BYTES);
+    if (snapshots != NULL)
+        snapshots_catch_up(snapshots);
+    snapshots_destroy(&snapshots);
+    return failure_of(run, ret_detail);
+}
+
 static int result_code(const struct run *run)
 {
     struct offline_counts counts = offline_counts(run->offline);
@@ -374,6 +398,8 @@ static int batch_run(struct run *run)
         progress_start(&run->progress, clock_boot_ns());
         status = decide(run, &detail);
         say_result(run, status != STATUS_OK);
+        if (status == STATUS_OK && run->over)
+            status = snapshots_leave(run, &detail);
     } else if (run->commit_runs) {
         offline_seal(run->offline);
         pthread_join(run->commit, NULL);

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import random
+import shutil
 import sys
 import termios
 import time
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import logfile  # noqa: E402
 import weir  # noqa: E402
 from oracle import POLICY_SETS, check_log, policy_text  # noqa: E402
+from small_log import place, snapshots  # noqa: E402
 
 SECOND = weir.SECOND
 LIMIT = ("--limit", '"few";q=2;w=60;pk=subject')
@@ -261,6 +263,24 @@ class Batch(unittest.TestCase):
         self.assertIn("stopped behind line", program.log_text())
         accepted, _ = logfile.records(self.station.store)
         self.assertIn(f"{len(accepted)} accepted", program.out_text())
+
+    def test_a_large_batch_leaves_the_snapshots_that_a_processor_would_have(self):
+        padding = "x" * 48_000
+        lines = [line(n * SECOND, subject=f"s-{n % 7}", data={"padding": padding}) for n in range(1, 1601)]
+        path = self.station.folder / "large.jsonl"
+        path.write_text("\n".join(lines) + "\n")
+        code, out, err = self.station.run("processor", "batch", path, "--store", self.station.store,
+                                          "--limit", '"p";q=3;w=9;pk=subject')
+        self.assertEqual(code, 0, err)
+        self.assertGreaterEqual(len(snapshots(self.station)), 3)
+        program = self.station.start_processor()
+        self.assertIn("folding on from a snapshot", program.log_text())
+        after = place(self.station.control().status())
+        self.assertEqual(after[0], len(lines))
+        program.stop()
+        shutil.rmtree(self.station.store / "snapshots")
+        self.station.start_processor()
+        self.assertEqual(place(self.station.control().status()), after)
 
 
 if __name__ == "__main__":
