@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/array.h"
 #include "common/event/codec.h"
 #include "processor/store/source_record.h"
 
@@ -111,18 +112,16 @@ static enum status notes_reach(struct ledger *ledger, uint32_t source)
 
 static enum status touched_reach(struct ledger *ledger)
 {
-    if (ledger->touched_count < ledger->touched_capacity)
-        return STATUS_OK;
-    uint32_t capacity = ledger->touched_capacity == 0 ? 16 : 2 * ledger->touched_capacity;
-    struct touched *touched = realloc(ledger->touched, capacity * sizeof *touched);
+    uint32_t initialised = ledger->touched_capacity;
+    struct touched *touched = array_reach(ledger->touched, &ledger->touched_capacity,
+                                          ledger->touched_count, sizeof *touched);
     if (touched == NULL)
         return STATUS_NO_MEMORY;
-    for (uint32_t i = ledger->touched_capacity; i < capacity; i++) {
+    for (uint32_t i = initialised; i < ledger->touched_capacity; i++) {
         touched[i] = (struct touched){0};
         buffer_init(&touched[i].refusals, ACK_REFUSALS_BYTES_MAX);
     }
     ledger->touched = touched;
-    ledger->touched_capacity = capacity;
     return STATUS_OK;
 }
 
@@ -172,14 +171,11 @@ static enum status runs_add(struct ledger *ledger, struct touched *touched, uint
             return STATUS_OK;
         }
     }
-    if (touched->run_count == touched->run_capacity) {
-        uint32_t capacity = touched->run_capacity == 0 ? 16 : 2 * touched->run_capacity;
-        struct refused_run *runs = realloc(touched->runs, capacity * sizeof *runs);
-        if (runs == NULL)
-            return STATUS_NO_MEMORY;
-        touched->runs = runs;
-        touched->run_capacity = capacity;
-    }
+    struct refused_run *runs =
+        array_reach(touched->runs, &touched->run_capacity, touched->run_count, sizeof *runs);
+    if (runs == NULL)
+        return STATUS_NO_MEMORY;
+    touched->runs = runs;
     touched->runs[touched->run_count++] = (struct refused_run){first, count};
     ledger->run_total++;
     return STATUS_OK;
@@ -302,14 +298,11 @@ static struct resend *resend_of(struct ledger *ledger, uint32_t source)
         return NULL;
     if (ledger->notes[source].resend != UNTOUCHED)
         return &ledger->resends[ledger->notes[source].resend];
-    if (ledger->resend_count == ledger->resend_capacity) {
-        uint32_t capacity = ledger->resend_capacity == 0 ? 16 : 2 * ledger->resend_capacity;
-        struct resend *resends = realloc(ledger->resends, capacity * sizeof *resends);
-        if (resends == NULL)
-            return NULL;
-        ledger->resends = resends;
-        ledger->resend_capacity = capacity;
-    }
+    struct resend *resends = array_reach(ledger->resends, &ledger->resend_capacity,
+                                         ledger->resend_count, sizeof *resends);
+    if (resends == NULL)
+        return NULL;
+    ledger->resends = resends;
     ledger->notes[source].resend = ledger->resend_count;
     struct resend *resend = &ledger->resends[ledger->resend_count++];
     *resend = (struct resend){.source = source};

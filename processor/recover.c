@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/array.h"
 #include "processor/core/admission.h"
 #include "processor/policy_change.h"
 
@@ -150,15 +151,11 @@ static enum status impossible(const struct batch_view *batch, const char *what,
 
 static enum status returning_reach(struct recovery *recovery, uint32_t source)
 {
-    if (recovery->returning_count == recovery->returning_capacity) {
-        uint32_t capacity =
-            recovery->returning_capacity == 0 ? 64 : 2 * recovery->returning_capacity;
-        void *grown = realloc(recovery->returning, capacity * sizeof *recovery->returning);
-        if (grown == NULL)
-            return STATUS_NO_MEMORY;
-        recovery->returning = grown;
-        recovery->returning_capacity = capacity;
-    }
+    void *reached = array_reach(recovery->returning, &recovery->returning_capacity,
+                                recovery->returning_count, sizeof *recovery->returning);
+    if (reached == NULL)
+        return STATUS_NO_MEMORY;
+    recovery->returning = reached;
     if (source >= recovery->returning_of_count) {
         uint32_t count = source < 64 ? 128 : 2 * source;
         void *grown = realloc(recovery->returning_of, count * sizeof *recovery->returning_of);

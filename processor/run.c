@@ -90,12 +90,10 @@ static enum status options_read(struct run *run, int argc, char **argv)
                                     .help = "take events in, limit, log and publish them",
                                     .options = specs,
                                     .option_count = sizeof specs / sizeof specs[0]};
-    char **operands;
-    int operand_count;
     o->records_per_s = RECORDS_PER_S_DEFAULT;
     o->segment_bytes = SEGMENT_BYTES;
     o->snapshot_bytes = SNAPSHOT_EVERY_BYTES;
-    enum status status = options_parse(PROGRAM, &command, argc, argv, &operands, &operand_count);
+    enum status status = options_parse(PROGRAM, &command, argc, argv, NULL, NULL);
     if (status != STATUS_OK)
         return status;
     if (status == STATUS_OK && o->retain_for != NULL &&

@@ -207,10 +207,7 @@ static enum status parse(struct generate_options *o, int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
-    char **operands;
-    int operand_count;
-    enum status status =
-        options_parse(PRODUCER_PROGRAM, &command, argc, argv, &operands, &operand_count);
+    enum status status = options_parse(PRODUCER_PROGRAM, &command, argc, argv, NULL, NULL);
     if (status != STATUS_OK)
         return status;
     if (o->sources == 0 || o->subjects == 0)

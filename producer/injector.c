@@ -9,7 +9,6 @@
 #include "common/base/clock.h"
 #include "common/base/logger.h"
 #include "common/base/rng.h"
-#include "common/wire/socket.h"
 #include "producer/link.h"
 
 enum {
@@ -236,12 +235,6 @@ static enum status join(struct injector *injector, struct detail *ret_detail)
 enum status injector_open(const struct endpoint_options *options, struct injector **ret_injector,
                           struct detail *ret_detail)
 {
-    struct endpoints endpoints;
-    enum status status = endpoints_resolve(options, &endpoints, ret_detail);
-    if (status == STATUS_OK)
-        status = socket_setup(1, ret_detail);
-    if (status != STATUS_OK)
-        return status;
     struct injector *injector = calloc(1, sizeof *injector);
     if (injector == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the injector");
@@ -249,7 +242,7 @@ enum status injector_open(const struct endpoint_options *options, struct injecto
     burst_init(&injector->burst);
     snprintf(injector->source, sizeof injector->source, "inject-%08x",
              (unsigned)(rng_seed_random() & UINT32_MAX));
-    status = link_open(&endpoints, &injector->link, ret_detail);
+    enum status status = link_open(options, &injector->link, ret_detail);
     if (status == STATUS_OK) {
         link_limit_waits(injector->link);
         status = hello(injector, ret_detail);
@@ -275,7 +268,6 @@ void injector_close(struct injector **injector)
     burst_fini(&i->burst);
     free(i);
     *injector = NULL;
-    socket_teardown();
 }
 
 const char *injector_source(const struct injector *injector)
@@ -398,14 +390,12 @@ static struct injection_place next_place(struct injector *injector)
 static enum status read_policy(struct slice reply, struct slice *ret_text,
                                struct detail *ret_detail)
 {
-    struct mp_reader reader, value;
-    uint32_t items;
     struct slice map;
-    enum status status = control_reply_read(reply, &reader, &items, ret_detail);
+    struct mp_reader value;
+    enum status status = control_reply_map_read(reply, &map, ret_detail);
     if (status != STATUS_OK)
         return status;
-    if (mp_read_raw(&reader, &map) != STATUS_OK ||
-        event_field(map, slice_of_text("policy"), &value) != STATUS_OK ||
+    if (event_field(map, slice_of_text("policy"), &value) != STATUS_OK ||
         mp_read_text(&value, ret_text) != STATUS_OK || ret_text->size >= POLICY_TEXT_BYTES_MAX)
         return detail_set(ret_detail, STATUS_MALFORMED, "the processor's status has no policy");
     return STATUS_OK;

@@ -11,6 +11,7 @@
 #include "common/wire/submission.h"
 
 enum {
+    IO_THREADS = 1,
     PUSH_HIGH_WATER_MARK = 256,   /* submissions */
     ACK_HIGH_WATER_MARK = 100000, /* messages */
     REQUEST_HIGH_WATER_MARK = 16, /* messages */
@@ -57,18 +58,26 @@ static enum status open_socket(struct link *link, enum socket_kind kind, struct 
     return socket_open(&options, socket, ret_detail);
 }
 
-enum status link_open(const struct endpoints *endpoints, struct link **ret_link,
+enum status link_open(const struct endpoint_options *options, struct link **ret_link,
                       struct detail *ret_detail)
 {
+    struct endpoints endpoints;
+    enum status status = endpoints_resolve(options, &endpoints, ret_detail);
+    if (status == STATUS_OK)
+        status = socket_setup(IO_THREADS, ret_detail);
+    if (status != STATUS_OK)
+        return status;
     struct link *link = calloc(1, sizeof *link);
-    if (link == NULL)
+    if (link == NULL) {
+        socket_teardown();
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the sockets");
-    link->endpoints = *endpoints;
+    }
+    link->endpoints = endpoints;
     frame_init(&link->topic);
     frame_init(&link->header);
     frame_init(&link->body);
     reply_init(&link->reply);
-    enum status status = open_socket(link, SOCKET_SUB, ret_detail);
+    status = open_socket(link, SOCKET_SUB, ret_detail);
     if (status == STATUS_OK)
         status = open_socket(link, SOCKET_DEALER, ret_detail);
     if (status == STATUS_OK)
@@ -92,6 +101,7 @@ void link_close(struct link **link)
     socket_close(&l->ingest);
     socket_close(&l->control);
     socket_close(&l->events);
+    socket_teardown();
     free(l);
     *link = NULL;
 }
@@ -197,17 +207,13 @@ static uint64_t uint_field(struct slice map, const char *name)
 static enum status read_status(struct slice reply, struct processor_status *ret_status,
                                struct detail *ret_detail)
 {
-    struct mp_reader reader;
-    uint32_t items;
-    enum status status = control_reply_read(reply, &reader, &items, ret_detail);
-    if (status != STATUS_OK)
-        return status;
     struct slice map;
     struct mp_reader value;
     struct log_id log_id;
-    status = mp_read_raw(&reader, &map);
-    if (status == STATUS_OK)
-        status = event_field(map, slice_of_text("log_id"), &value);
+    enum status status = control_reply_map_read(reply, &map, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status = event_field(map, slice_of_text("log_id"), &value);
     if (status == STATUS_OK)
         status = log_id_read(&value, &log_id);
     if (status != STATUS_OK)

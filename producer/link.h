@@ -18,8 +18,9 @@
 
 struct link; /* opaque */
 
-/* Connects; no peer need be there yet. socket_setup was called. */
-MUST_USE enum status link_open(const struct endpoints *endpoints, struct link **ret_link,
+/* Sets libzmq up and connects; no peer need be there yet. One per process; its end takes libzmq
+ * down again. CONFIG, IO, NO_MEMORY. */
+MUST_USE enum status link_open(const struct endpoint_options *options, struct link **ret_link,
                                struct detail *ret_detail);
 void link_close(struct link **link);
 

@@ -10,7 +10,6 @@
 #include "common/base/logger.h"
 #include "common/base/rng.h"
 #include "common/base/table.h"
-#include "common/wire/socket.h"
 
 enum {
     MESSAGES_PER_TURN_MAX = 4096,
@@ -39,18 +38,12 @@ struct producer {
 enum status producer_open(const struct endpoint_options *options, struct producer **ret_producer,
                           struct detail *ret_detail)
 {
-    struct endpoints endpoints;
-    enum status status = endpoints_resolve(options, &endpoints, ret_detail);
-    if (status == STATUS_OK)
-        status = socket_setup(1, ret_detail);
-    if (status != STATUS_OK)
-        return status;
     struct producer *producer = calloc(1, sizeof *producer);
     if (producer == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the producer");
     table_init(&producer->by_source, PRODUCER_SOURCES_MAX);
     hash_seed_random(&producer->seed);
-    status = link_open(&endpoints, &producer->link, ret_detail);
+    enum status status = link_open(options, &producer->link, ret_detail);
     if (status == STATUS_OK)
         *ret_producer = producer;
     else
@@ -69,7 +62,6 @@ void producer_close(struct producer **producer)
     table_fini(&p->by_source);
     free(p);
     *producer = NULL;
-    socket_teardown();
 }
 
 enum status producer_status(struct producer *producer, struct processor_status *ret_status,

@@ -62,9 +62,7 @@ static enum status parse(struct sender_options *o, int argc, char **argv)
         .operands_max = 1,
     };
     char **operands;
-    int operand_count;
-    enum status status =
-        options_parse(PRODUCER_PROGRAM, &command, argc, argv, &operands, &operand_count);
+    enum status status = options_parse(PRODUCER_PROGRAM, &command, argc, argv, &operands, NULL);
     if (status != STATUS_OK)
         return status;
     o->path = operands[0];

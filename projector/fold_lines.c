@@ -222,14 +222,10 @@ static enum status print_map(struct slice map, bool json, struct detail *ret_det
 
 static enum status print_reply(const struct buffer *reply, bool json, struct detail *ret_detail)
 {
-    struct mp_reader reader;
     struct slice map;
-    uint32_t items;
     enum status status = reply->status;
     if (status == STATUS_OK)
-        status = control_reply_read(buffer_slice(reply), &reader, &items, ret_detail);
-    if (status == STATUS_OK)
-        status = mp_read_raw(&reader, &map);
+        status = control_reply_map_read(buffer_slice(reply), &map, ret_detail);
     return status == STATUS_OK ? print_map(map, json, ret_detail) : status;
 }
 

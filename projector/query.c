@@ -41,10 +41,9 @@ static enum status take_options(int argc, char **argv, struct query_options *opt
         {"run-dir", "DIR", "folder of the sockets (default $XDG_RUNTIME_DIR/weir or /tmp/weir-UID)",
          OPTION_TEXT, &options->endpoints.run_dir, 0},
     };
-    int operand_count;
     command->options = specs;
     command->option_count = sizeof specs / sizeof specs[0];
-    enum status status = options_parse(PROGRAM, command, argc, argv, ret_operands, &operand_count);
+    enum status status = options_parse(PROGRAM, command, argc, argv, ret_operands, NULL);
     command->options = NULL;
     command->option_count = 0;
     return status;
@@ -65,14 +64,9 @@ static enum status parse_at(const struct command *command, const char *at, bool 
 static enum status read_view(const struct frame *reply, struct slice *ret_map,
                              struct detail *ret_detail)
 {
-    struct mp_reader reader;
-    uint32_t items;
-    enum status status = control_reply_read(frame_slice(reply), &reader, &items, ret_detail);
-    if (status == STATUS_INVALID)
-        return STATUS_NOT_FOUND; /* what was asked for is not to be had; no fault of the input */
-    if (status == STATUS_OK && (items != 1 || mp_read_raw(&reader, ret_map) != STATUS_OK))
-        return detail_set(ret_detail, STATUS_DAMAGED, "a reply that is no view");
-    return status;
+    enum status status = control_reply_map_read(frame_slice(reply), ret_map, ret_detail);
+    /* What was asked for is not to be had; no fault of the input. */
+    return status == STATUS_INVALID ? STATUS_NOT_FOUND : status;
 }
 
 /* The last log time that the projector knows of. */

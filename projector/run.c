@@ -97,9 +97,7 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
     };
     command->options = specs;
     command->option_count = sizeof specs / sizeof specs[0];
-    char **operands;
-    int operand_count;
-    enum status status = options_parse(PROGRAM, command, argc, argv, &operands, &operand_count);
+    enum status status = options_parse(PROGRAM, command, argc, argv, NULL, NULL);
     command->options = NULL;
     command->option_count = 0;
     return status;

@@ -265,8 +265,10 @@ enum status options_parse(const char *program, const struct command *command, in
         status = set_up_logger(&parse);
     if (status != STATUS_OK)
         return status;
-    *ret_operands = argv + optind;
-    *ret_operand_count = argc - optind;
+    if (ret_operands != NULL)
+        *ret_operands = argv + optind;
+    if (ret_operand_count != NULL)
+        *ret_operand_count = argc - optind;
     return STATUS_OK;
 }
 

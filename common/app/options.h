@@ -42,9 +42,10 @@ struct command {
 };
 
 /* Parses argv, where argv[0] is the command's name. Sets up the logger. STATUS_OK: *ret_operands
- * points at the operands. STATUS_END: --help or --version was printed, exit 0. STATUS_USAGE: the
- * message was printed, exit 64. Options may be shortened nowhere and follow operands anywhere; the
- * last of several wins, but for lists. Texts point into argv. */
+ * points at the operands (both results may be NULL where the command takes none). STATUS_END:
+ * --help or --version was printed, exit 0. STATUS_USAGE: the message was printed, exit 64. Options
+ * may be shortened nowhere and follow operands anywhere; the last of several wins, but for lists.
+ * Texts point into argv. */
 MUST_USE enum status options_parse(const char *program, const struct command *command, int argc,
                                    char **argv, char ***ret_operands, int *ret_operand_count);
 

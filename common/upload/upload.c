@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/array.h"
 #include "common/base/hash.h"
 
 static const char magic[] = "weir-upload 1";
@@ -42,14 +43,11 @@ uint32_t upload_find(const struct upload *upload, struct slice name)
 
 static enum status sources_reach(struct upload *upload)
 {
-    if (upload->source_count < upload->source_capacity)
-        return STATUS_OK;
-    uint32_t capacity = upload->source_capacity == 0 ? 16 : 2 * upload->source_capacity;
-    struct upload_source *sources = realloc(upload->sources, capacity * sizeof *sources);
+    struct upload_source *sources = array_reach(upload->sources, &upload->source_capacity,
+                                                upload->source_count, sizeof *sources);
     if (sources == NULL)
         return STATUS_NO_MEMORY;
     upload->sources = sources;
-    upload->source_capacity = capacity;
     return STATUS_OK;
 }
 

@@ -116,6 +116,22 @@ static enum status open_log_reply(struct slice frame, uint32_t items, struct mp_
 
 enum { HELLO_REPLY_ITEMS = 3, REPLAY_REPLY_ITEMS = 4 };
 
+enum status control_reply_map_read(struct slice frame, struct slice *ret_map,
+                                   struct detail *ret_detail)
+{
+    struct mp_reader at = {NULL, NULL};
+    uint32_t count, pairs;
+    enum status status = control_reply_read(frame, &at, &count, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    struct mp_reader map = at;
+    struct slice raw;
+    if (count != 1 || mp_read_map(&map, &pairs) != STATUS_OK || mp_read_raw(&at, &raw) != STATUS_OK)
+        return no_reply(ret_detail);
+    *ret_map = raw;
+    return STATUS_OK;
+}
+
 void hello_reply_write(struct buffer *buffer, const struct hello_reply *reply)
 {
     control_ok_write(buffer, HELLO_REPLY_ITEMS);

@@ -90,6 +90,10 @@ void control_error_write(struct buffer *buffer, enum control_code code, const ch
 MUST_USE enum status control_reply_read(struct slice frame, struct mp_reader *ret_reader,
                                         uint32_t *ret_items, struct detail *ret_detail);
 
+/* Reads a reply whose one item is a map; it borrows the frame. As control_reply_read. */
+MUST_USE enum status control_reply_map_read(struct slice frame, struct slice *ret_map,
+                                            struct detail *ret_detail);
+
 struct hello_reply {
     struct log_id log_id;
     uint64_t epoch;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/array.h"
 #include "common/base/prefetch.h"
 
 enum {
@@ -150,14 +151,11 @@ void limiter_fini(struct limiter *limiter)
 
 static enum status heap_reserve(struct limiter *limiter)
 {
-    if (limiter->keys_live < limiter->heap_capacity)
-        return STATUS_OK;
-    uint32_t capacity = limiter->heap_capacity > 0 ? limiter->heap_capacity * 2 : 16;
-    struct live_key *heap = realloc(limiter->heap, capacity * sizeof *heap);
+    struct live_key *heap =
+        array_reach(limiter->heap, &limiter->heap_capacity, limiter->keys_live, sizeof *heap);
     if (heap == NULL)
         return STATUS_NO_MEMORY;
     limiter->heap = heap;
-    limiter->heap_capacity = capacity;
     return STATUS_OK;
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "common/base/array.h"
+
 void pool_init(struct pool *pool)
 {
     *pool = (struct pool){.free_head = POOL_NONE};
@@ -20,15 +22,13 @@ void pool_fini(struct pool *pool)
 
 static enum status add_block(struct pool *pool)
 {
-    if (pool->block_count == pool->block_capacity) {
-        uint32_t capacity = pool->block_capacity > 0 ? pool->block_capacity * 2 : 4;
-        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
-        struct pool_block *blocks = realloc(pool->blocks, capacity * sizeof *blocks);
-        if (blocks == NULL)
-            return STATUS_NO_MEMORY;
-        pool->blocks = blocks;
-        pool->block_capacity = capacity;
-    }
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
+    const size_t block_bytes = sizeof *pool->blocks;
+    struct pool_block *blocks =
+        array_reach(pool->blocks, &pool->block_capacity, pool->block_count, block_bytes);
+    if (blocks == NULL)
+        return STATUS_NO_MEMORY;
+    pool->blocks = blocks;
     size_t bytes = sizeof(struct pool_cell) * POOL_BLOCK_CELLS;
     struct pool_cell *cells = aligned_alloc(bytes, bytes);
     if (cells == NULL)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/array.h"
+
 void sources_init(struct sources *sources, const struct hash_seed *seed)
 {
     *sources = (struct sources){.seed = *seed};
@@ -36,14 +38,11 @@ uint32_t sources_find(const struct sources *sources, struct slice name)
 
 static enum status reserve(struct sources *sources)
 {
-    if (sources->count < sources->capacity)
-        return STATUS_OK;
-    uint32_t capacity = sources->capacity > 0 ? sources->capacity * 2 : 16;
-    struct source *items = realloc(sources->items, capacity * sizeof *items);
+    struct source *items =
+        array_reach(sources->items, &sources->capacity, sources->count, sizeof *items);
     if (items == NULL)
         return STATUS_NO_MEMORY;
     sources->items = items;
-    sources->capacity = capacity;
     return STATUS_OK;
 }
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/array.h"
+
 enum { DIGITS = 20 };
 #define SEGMENT_SUFFIX ".seg"
 
@@ -44,14 +46,10 @@ enum status segment_open(struct file *file, const struct folder *folder, uint64_
 
 static enum status list_add(struct segment_list *list, uint64_t number, struct detail *ret_detail)
 {
-    if (list->count == list->capacity) {
-        const size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
-        uint64_t *numbers = realloc(list->numbers, capacity * sizeof *numbers);
-        if (numbers == NULL)
-            return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for %zu segments", capacity);
-        list->numbers = numbers;
-        list->capacity = capacity;
-    }
+    uint64_t *numbers = array_reach(list->numbers, &list->capacity, list->count, sizeof *numbers);
+    if (numbers == NULL)
+        return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for a list of files");
+    list->numbers = numbers;
     list->numbers[list->count++] = number;
     return STATUS_OK;
 }

@@ -25,8 +25,8 @@ MUST_USE enum status segment_open(struct file *file, const struct folder *folder
 /* The numbers of all segments in a folder, ascending. */
 struct segment_list {
     uint64_t *numbers;
-    size_t count;
-    size_t capacity;
+    uint32_t count;
+    uint32_t capacity;
 };
 /* All files named by 20 digits and `suffix`. Appends to an empty list. NO_MEMORY, IO. */
 MUST_USE enum status numbered_list_read(struct segment_list *list, const struct folder *folder,

@@ -39,7 +39,7 @@ static enum status refresh(struct walk *walk, struct detail *ret_detail)
         goto out;
     segments = realloc(walk->segments, (walk->segment_count + list.count) * sizeof *segments);
     if (segments == NULL) {
-        status = detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for %zu segments", list.count);
+        status = detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for %u segments", list.count);
         goto out;
     }
     walk->segments = segments;

@@ -270,16 +270,19 @@ static void serve_in_two(struct server *s)
     queue_destroy(&s->to_sync);
 }
 
-static void serve_all(const struct floor_options *o, const struct endpoints *endpoints)
+static void serve_all(const struct floor_options *o)
 {
     static struct server s;
+    struct endpoints endpoints;
     struct detail detail;
-    if (run_dir_prepare(endpoints->run_dir, &detail) != STATUS_OK)
+    if (endpoints_resolve(&o->endpoints, &endpoints, &detail) != STATUS_OK ||
+        run_dir_prepare(endpoints.run_dir, &detail) != STATUS_OK ||
+        socket_setup(1, &detail) != STATUS_OK)
         fail(detail.text);
-    s.file = open_file(o->store != NULL ? o->store : endpoints->run_dir);
-    s.ingest = open_socket(SOCKET_PULL, true, endpoints->ingest);
-    s.events = open_socket(SOCKET_PUB, true, endpoints->events);
-    s.control = open_socket(SOCKET_ROUTER, true, endpoints->control);
+    s.file = open_file(o->store != NULL ? o->store : endpoints.run_dir);
+    s.ingest = open_socket(SOCKET_PULL, true, endpoints.ingest);
+    s.events = open_socket(SOCKET_PUB, true, endpoints.events);
+    s.control = open_socket(SOCKET_ROUTER, true, endpoints.control);
     frame_init(&s.frame);
     for (unsigned i = 0; i < GROUPS; i++)
         if ((s.groups[i].bytes = malloc(GROUP_BYTES_MAX)) == NULL)
@@ -301,11 +304,11 @@ static void serve_all(const struct floor_options *o, const struct endpoints *end
 
 /* ---- a link that hears a topic from here on ---- */
 
-static struct link *join(const struct endpoints *endpoints, const char *topic)
+static struct link *join(const struct floor_options *o, const char *topic)
 {
     struct link *link;
     struct detail detail;
-    if (link_open(endpoints, &link, &detail) != STATUS_OK)
+    if (link_open(&o->endpoints, &link, &detail) != STATUS_OK)
         fail(detail.text);
     if (link_subscribe(link, topic) != STATUS_OK ||
         link_subscribe(link, FEED_TOPIC_HEARTBEAT) != STATUS_OK)
@@ -423,7 +426,7 @@ static void print_driven(const struct driver *d)
         fail(detail.text);
 }
 
-static void drive_all(const struct floor_options *o, const struct endpoints *endpoints)
+static void drive_all(const struct floor_options *o)
 {
     struct driver d = {.options = o, .alarm_fd = -1};
     struct workload_options workload = {.seed = 1, .subjects = 100000};
@@ -434,7 +437,7 @@ static void drive_all(const struct floor_options *o, const struct endpoints *end
         fail("memory");
     if (alarm_open(&d.alarm_fd, &detail) != STATUS_OK)
         fail(detail.text);
-    d.link = join(endpoints, o->rate > 0 ? FEED_TOPIC_ACCEPTED : "ack/floor/");
+    d.link = join(o, o->rate > 0 ? FEED_TOPIC_ACCEPTED : "ack/floor/");
     pace_init(&d.pace, o->rate, o->count, TICK_NS, clock_boot_ns());
     drive(&d);
     print_driven(&d);
@@ -443,14 +446,13 @@ static void drive_all(const struct floor_options *o, const struct endpoints *end
     latency_destroy(&d.latency);
     workload_destroy(&d.workload);
     free(d.submission);
-    socket_teardown();
 }
 
 /* ---- sink ---- */
 
-static void sink_all(const struct floor_options *o, const struct endpoints *endpoints)
+static void sink_all(const struct floor_options *o)
 {
-    struct link *link = join(endpoints, FEED_TOPIC_ACCEPTED);
+    struct link *link = join(o, FEED_TOPIC_ACCEPTED);
     log_info("ready", NULL);
     struct group_header header = {0};
     while (header.events_through < o->count && !lifecycle_stopping()) {
@@ -462,12 +464,11 @@ static void sink_all(const struct floor_options *o, const struct endpoints *endp
                 memcpy(&header, message.header.data, sizeof header);
     }
     link_close(&link);
-    socket_teardown();
 }
 
 /* ---- the program ---- */
 
-typedef void role_fn(const struct floor_options *o, const struct endpoints *endpoints);
+typedef void role_fn(const struct floor_options *o);
 
 static int run_role(int argc, char **argv, const char *help, role_fn *role)
 {
@@ -489,18 +490,13 @@ static int run_role(int argc, char **argv, const char *help, role_fn *role)
                                     .help = help,
                                     .options = options,
                                     .option_count = sizeof options / sizeof *options};
-    char **operands;
-    int operand_count;
-    enum status status = options_parse(PROGRAM, &command, argc, argv, &operands, &operand_count);
+    enum status status = options_parse(PROGRAM, &command, argc, argv, NULL, NULL);
     if (status != STATUS_OK)
         return (int)status_exit_code(status);
-    struct endpoints endpoints;
     struct detail detail;
-    if (lifecycle_start(&detail) != STATUS_OK ||
-        endpoints_resolve(&o.endpoints, &endpoints, &detail) != STATUS_OK ||
-        socket_setup(1, &detail) != STATUS_OK)
+    if (lifecycle_start(&detail) != STATUS_OK)
         fail(detail.text);
-    role(&o, &endpoints);
+    role(&o);
     return EXIT_CODE_DONE;
 }
 

@@ -473,6 +473,37 @@ static void stands_at_the_first_item_of_a_good_reply(void **test_state)
     assert_int_equal(value, 7);
 }
 
+static void gives_the_map_of_a_reply_and_nothing_else(void **test_state)
+{
+    struct buffer *buffer = *test_state;
+    struct detail detail;
+    struct slice map = {NULL, 0};
+    control_ok_write(buffer, 1);
+    codec_map(buffer, 1);
+    codec_text(buffer, "now");
+    codec_uint(buffer, 7);
+    assert_int_equal(control_reply_map_read(buffer_slice(buffer), &map, &detail), STATUS_OK);
+    assert_bytes(map, bytes_of("\x81\xa3now\x07"));
+
+    map = (struct slice){NULL, 0};
+    buffer_clear(buffer);
+    control_ok_write(buffer, 0);
+    assert_int_equal(control_reply_map_read(buffer_slice(buffer), &map, &detail), STATUS_MALFORMED);
+    buffer_clear(buffer);
+    control_ok_write(buffer, 1);
+    codec_array(buffer, 0);
+    assert_int_equal(control_reply_map_read(buffer_slice(buffer), &map, &detail), STATUS_MALFORMED);
+    buffer_clear(buffer);
+    control_ok_write(buffer, 2);
+    codec_map(buffer, 0);
+    codec_map(buffer, 0);
+    assert_int_equal(control_reply_map_read(buffer_slice(buffer), &map, &detail), STATUS_MALFORMED);
+    buffer_clear(buffer);
+    control_error_write(buffer, CONTROL_CODE_NOT_FOUND, "no such view");
+    assert_int_equal(control_reply_map_read(buffer_slice(buffer), &map, &detail), STATUS_NOT_FOUND);
+    assert_null(map.data);
+}
+
 static void calls_what_is_no_reply_malformed(void **test_state)
 {
     (void)test_state;
@@ -581,6 +612,7 @@ int main(void)
         TEST(writes_an_error_as_the_golden_bytes),
         TEST(keeps_an_errors_text_within_its_limit_and_valid),
         TEST(stands_at_the_first_item_of_a_good_reply),
+        TEST(gives_the_map_of_a_reply_and_nothing_else),
         TEST(calls_what_is_no_reply_malformed),
         TEST(calls_a_good_reply_to_another_question_malformed),
         TEST(survives_any_bytes),
