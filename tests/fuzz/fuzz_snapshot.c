@@ -2,50 +2,21 @@
  * comes back the same. */
 #include <assert.h>
 
-#include "processor/core/state_image.h"
-
-struct pieces {
-    struct slice bytes;
-    size_t at, piece;
-};
-
-static enum status take(void *context, struct slice *ret_bytes, struct detail *ret_detail)
-{
-    (void)ret_detail;
-    struct pieces *pieces = context;
-    size_t left = pieces->bytes.size - pieces->at;
-    size_t some = left < pieces->piece ? left : pieces->piece;
-    if (left == 0)
-        return STATUS_END;
-    *ret_bytes = (struct slice){pieces->bytes.data + pieces->at, some};
-    pieces->at += some;
-    return STATUS_OK;
-}
-
-static enum status keep(void *buffer, struct slice bytes, struct detail *ret_detail)
-{
-    (void)ret_detail;
-    buffer_append(buffer, bytes.data, bytes.size);
-    return ((struct buffer *)buffer)->status;
-}
+#include "tests/lib/image_memory.h"
 
 static struct state *read_state(struct slice bytes, size_t piece)
 {
     struct state *state = NULL;
     struct detail detail;
     struct hash_seed seed = state_seed(7);
-    struct pieces pieces = {.bytes = bytes, .piece = piece};
-    const struct image_source source = {.take = take, .context = &pieces};
-    (void)!state_image_read(&source, &seed, &state, &detail);
+    (void)!image_read(bytes, piece, &seed, &state, &detail);
     return state;
 }
 
 static void write_state(const struct state *state, struct buffer *buffer)
 {
     struct detail detail;
-    const struct image_sink sink = {.put = keep, .context = buffer};
-    buffer_init(buffer, 64 * 1024 * 1024);
-    enum status status = state_image_write(state, &sink, &detail);
+    enum status status = image_write(state, buffer, &detail);
     assert(status == STATUS_OK);
     (void)status;
 }

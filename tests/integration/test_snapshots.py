@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import weir  # noqa: E402
+from logfile import crc32c  # noqa: E402
 from small_log import PADDING, SMALL, fill, place, segments, snapshots  # noqa: E402
 
 
@@ -112,23 +113,6 @@ class Snapshots(unittest.TestCase):
             self.assertIn("This is a bug: please report it", program.log_text())
             self.assertIn("batch 1 ", program.log_text())
 
-
-def crc32c(data, crc=0xFFFFFFFF):
-    for byte in data:
-        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
-
-def crc_table():
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-TABLE = crc_table()
 
 if __name__ == "__main__":
     weir.main()

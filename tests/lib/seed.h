@@ -19,13 +19,19 @@ static inline uint64_t test_number(const char *name, uint64_t fallback)
     return text != NULL ? strtoull(text, NULL, 0) : fallback;
 }
 
+/* WEIR_SEED, else `fallback`; prints it. */
+static inline uint64_t test_seed(uint64_t fallback)
+{
+    uint64_t seed = test_number("WEIR_SEED", fallback);
+    printf("WEIR_SEED=%" PRIu64 "\n", seed);
+    return seed;
+}
+
 /* A generator whose seed is WEIR_SEED, else one from the kernel; prints it. */
 static inline struct rng test_rng(void)
 {
     struct rng rng;
-    uint64_t seed = test_number("WEIR_SEED", rng_seed_random());
-    printf("WEIR_SEED=%" PRIu64 "\n", seed);
-    rng_init(&rng, seed);
+    rng_init(&rng, test_seed(rng_seed_random()));
     return rng;
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/event/codec.h"
+#include "tests/lib/seed.h"
 
 enum { LINE_BYTES_MAX = 8192, SPOILED_COPIES = 2000 };
 
@@ -93,16 +94,6 @@ void golden_event_traced(struct buffer *bytes)
     codec_text(bytes, "00-ab-cd-01");
 }
 
-struct rng golden_rng(void)
-{
-    struct rng rng;
-    const char *text = getenv("WEIR_SEED");
-    uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : rng_seed_random();
-    print_message("WEIR_SEED=%llu\n", (unsigned long long)seed);
-    rng_init(&rng, seed);
-    return rng;
-}
-
 static void spoil_once(struct rng *rng, struct buffer *bytes)
 {
     static const uint8_t telling[] = {0x00, 0x7f, 0x80, 0x90, 0xa0, 0xc0, 0xc1, 0xc4, 0xc6, 0xca,
@@ -159,10 +150,9 @@ static void read_spoiled(struct rng *rng, const struct buffer *golden, golden_re
 void golden_spoil_all(const char *kind, golden_read_fn *read)
 {
     char line[LINE_BYTES_MAX];
-    struct rng rng = golden_rng();
+    struct rng rng = test_rng();
     struct buffer golden;
-    const char *text = getenv("WEIR_SPOILED_COPIES");
-    unsigned long copies = text != NULL ? strtoul(text, NULL, 10) : SPOILED_COPIES;
+    uint64_t copies = test_number("WEIR_SPOILED_COPIES", SPOILED_COPIES);
     FILE *file = open_golden(kind);
     buffer_init(&golden, LINE_BYTES_MAX);
     while (fgets(line, sizeof line, file) != NULL) {

@@ -18,9 +18,6 @@ void golden_event_created(struct buffer *bytes);
 /* [1700000000000000001, "user.login", "Zoë", 65535, {}, {"traceparent": "00-ab-cd-01"}] */
 void golden_event_traced(struct buffer *bytes);
 
-/* A seeded generator for a random test, which prints its seed; WEIR_SEED in the environment sets
- * it. */
-struct rng golden_rng(void);
 /* Spoils a message at random: bytes changed, cut off, put in, taken out or doubled. */
 void golden_spoil(struct rng *rng, struct buffer *bytes);
 /* Calls `read` with spoiled copies of every message of a kind (WEIR_SPOILED_COPIES of each); it

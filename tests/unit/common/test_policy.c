@@ -11,6 +11,7 @@
 #include "common/base/rng.h"
 #include "common/event/codec.h"
 #include "common/policy/policy.h"
+#include "tests/lib/seed.h"
 
 #define HEAD      "[policy \"p\"]\n"
 #define NEEDED    "quota = 1\nwindow = 1s\n"
@@ -313,11 +314,7 @@ static void append_random_policy(struct rng *rng, unsigned number, struct buffer
 static void the_canonical_text_of_a_canonical_text_is_itself(void **unused)
 {
     (void)unused;
-    const char *named = getenv("WEIR_SEED");
-    uint64_t seed = named != NULL ? strtoull(named, NULL, 10) : rng_seed_random() >> 32;
-    struct rng rng;
-    rng_init(&rng, seed);
-    print_message("WEIR_SEED=%llu\n", (unsigned long long)seed);
+    struct rng rng = test_rng();
     for (unsigned i = 0; i < 300; i++) {
         struct buffer text;
         buffer_init(&text, 1 << 20);

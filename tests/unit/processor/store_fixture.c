@@ -37,14 +37,6 @@ void fixture_remove(const char *path)
     assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-uint64_t fixture_seed(void)
-{
-    const char *text = getenv("WEIR_SEED");
-    const uint64_t seed = text == NULL ? 20260101 : strtoull(text, NULL, 10);
-    print_message("WEIR_SEED=%" PRIu64 "\n", seed);
-    return seed;
-}
-
 /* ---- history ---- */
 
 static struct kept_batch *new_batch(struct history *history)

@@ -75,9 +75,6 @@ enum status fixture_try_open(const char *path, const struct history *history, st
                              size_t *ret_visited, struct detail *ret_warning,
                              struct detail *ret_detail);
 
-/* WEIR_SEED, else a fixed one; prints it. */
-uint64_t fixture_seed(void);
-
 /* Raw access to the files, behind the log's back. */
 void segment_path(const char *store, uint64_t number, char *ret_path, size_t size);
 uint64_t file_bytes_of(const char *path);

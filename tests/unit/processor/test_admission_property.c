@@ -15,6 +15,7 @@
 
 #include "common/base/rng.h"
 #include "processor/core/window_fill.h"
+#include "tests/lib/seed.h"
 
 enum {
     POLICIES = 5,
@@ -728,17 +729,11 @@ static void run_schedule(struct run *run, uint64_t seed)
     state_destroy(&run->folded);
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void decides_as_the_naive_model_and_folds_to_the_same_state(void **unused)
 {
     (void)unused;
-    uint64_t first_seed = from_environment("WEIR_SEED", rng_seed_random() >> 32);
-    uint64_t schedules = from_environment("WEIR_SCHEDULES", SCHEDULES_DEFAULT);
+    uint64_t first_seed = test_number("WEIR_SEED", rng_seed_random() >> 32);
+    uint64_t schedules = test_number("WEIR_SCHEDULES", SCHEDULES_DEFAULT);
     struct run *run = calloc(1, sizeof *run);
     assert_non_null(run);
     run->model = calloc(1, sizeof *run->model);

@@ -15,6 +15,7 @@
 #include "common/wire/feed.h"
 #include "common/wire/submission.h"
 #include "processor/core/admission.h"
+#include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
 
 enum { WITNESSED_SOURCES = 160, WITNESSED_SEQUENCES = 20000 };
@@ -161,12 +162,6 @@ static void source_check(const struct witness *w, int source, uint64_t last)
 
 /* ---- random traffic ------------------------------------------------------------------------- */
 
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void counters_check(struct shell *shell, const struct witness *w,
                            const struct traffic *traffic)
 {
@@ -208,7 +203,7 @@ static void traffic_run(uint64_t seed)
 static void every_sequence_has_one_verdict_one_record_and_an_ack_that_tells_it(void **test_state)
 {
     (void)test_state;
-    uint64_t seed = number_of("WEIR_SEED", 1), rounds = number_of("WEIR_ROUNDS", 3);
+    uint64_t seed = test_number("WEIR_SEED", 1), rounds = test_number("WEIR_ROUNDS", 3);
     for (uint64_t i = 0; i < rounds; i++)
         traffic_run(seed + i);
 }

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/rng.h"
 #include "processor/store/source_record.h"
+#include "tests/lib/seed.h"
 #include "tests/unit/processor/core_support.h"
 
 enum { NOW_NS = 1000000000, SOURCES = 5, SEQUENCES_MAX = 40000 };
@@ -259,11 +260,8 @@ static void source_records_check(struct fixture *f)
 static void acks_and_source_records_tell_exactly_what_was_decided(void **test_state)
 {
     struct fixture *f = *test_state;
-    const char *text = getenv("WEIR_SEED");
-    uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : 1;
-    print_message("WEIR_SEED=%" PRIu64 "\n", seed);
     struct rng rng;
-    rng_init(&rng, seed);
+    rng_init(&rng, test_seed(1));
     for (int round = 0; round < 60; round++) {
         uint64_t steps = rng_below(&rng, 300);
         for (uint64_t step = 0; step < steps; step++) {

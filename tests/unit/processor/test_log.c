@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "store_fixture.h"
+#include "tests/lib/seed.h"
 
 static char store[FIXTURE_PATH_BYTES];
 static struct history history;
@@ -24,7 +25,7 @@ static int set_up(void **state)
     (void)state;
     fixture_folder(store, true);
     history_init(&history);
-    rng_init(&rng, fixture_seed());
+    rng_init(&rng, test_seed(20260101));
     return 0;
 }
 

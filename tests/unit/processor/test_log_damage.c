@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "store_fixture.h"
+#include "tests/lib/seed.h"
 
 enum { SECTOR = 512, IMAGE_BYTES = 256 * 1024 };
 
@@ -28,7 +29,7 @@ static int set_up(void **state)
     fixture_folder(store, false);
     segment_path(store, 0, first_segment, sizeof first_segment);
     history_init(&history);
-    rng_init(&rng, fixture_seed());
+    rng_init(&rng, test_seed(20260101));
     return 0;
 }
 

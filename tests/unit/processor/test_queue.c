@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/base/rng.h"
+#include "tests/lib/seed.h"
 
 enum { CAPACITY = 4, LONG_MS = 60000 };
 
@@ -81,11 +82,8 @@ static void gives_nothing_when_it_stays_empty(void **test_state)
 static void descriptor_is_readable_exactly_while_it_holds_something(void **test_state)
 {
     (void)test_state;
-    const char *text = getenv("WEIR_SEED");
-    uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : 1;
-    print_message("WEIR_SEED=%" PRIu64 "\n", seed);
     struct rng rng;
-    rng_init(&rng, seed);
+    rng_init(&rng, test_seed(1));
     struct queue *queue = queue_new(CAPACITY, true);
     uintptr_t pushed = 0, popped = 0;
     for (int step = 0; step < 5000; step++) {

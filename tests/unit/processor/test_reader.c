@@ -10,6 +10,7 @@
 
 #include "processor/store/reader.h"
 #include "store_fixture.h"
+#include "tests/lib/seed.h"
 
 static char store[FIXTURE_PATH_BYTES];
 static struct history history;
@@ -24,7 +25,7 @@ static int set_up(void **state)
     struct detail detail;
     fixture_folder(store, false);
     history_init(&history);
-    rng_init(&rng, fixture_seed());
+    rng_init(&rng, test_seed(20260101));
     log_ = fixture_open(store, &history, 1, NULL);
     assert_int_equal(reader_new(store, &reader, &detail), STATUS_OK);
     buffer_init(&body, 4 * 1024 * 1024);

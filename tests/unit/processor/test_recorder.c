@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/rng.h"
 #include "common/policy/policy.h"
+#include "tests/lib/seed.h"
 
 enum { RECORDS_BYTES_MAX = 64 * 1024 * 1024, START_S = 1000 };
 
@@ -283,9 +284,7 @@ static void flood(uint64_t seed)
 static void the_sum_of_counts_is_exact_over_random_floods(void **test_state)
 {
     (void)test_state;
-    const char *text = getenv("WEIR_SEED"), *rounds_text = getenv("WEIR_ROUNDS");
-    uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : 1;
-    uint64_t rounds = rounds_text != NULL ? strtoull(rounds_text, NULL, 10) : 20;
+    uint64_t seed = test_number("WEIR_SEED", 1), rounds = test_number("WEIR_ROUNDS", 20);
     for (uint64_t i = 0; i < rounds; i++) {
         print_message("WEIR_SEED=%" PRIu64 "\n", seed + i);
         flood(seed + i);

@@ -11,13 +11,8 @@
 #include <cmocka.h>
 
 #include "common/event/codec.h"
+#include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
-
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
 
 static void live_equals_fold(uint64_t seed, uint32_t records_per_s)
 {
@@ -52,7 +47,7 @@ static void live_equals_fold(uint64_t seed, uint32_t records_per_s)
 static void folding_the_log_gives_the_live_state(void **test_state)
 {
     (void)test_state;
-    uint64_t seed = number_of("WEIR_SEED", 1), rounds = number_of("WEIR_ROUNDS", 3);
+    uint64_t seed = test_number("WEIR_SEED", 1), rounds = test_number("WEIR_ROUNDS", 3);
     for (uint64_t i = 0; i < rounds; i++)
         live_equals_fold(seed + i, UINT32_MAX);
 }
@@ -60,7 +55,7 @@ static void folding_the_log_gives_the_live_state(void **test_state)
 static void it_does_so_when_refusals_are_summed_up(void **test_state)
 {
     (void)test_state;
-    live_equals_fold(number_of("WEIR_SEED", 1) + 1000, 5);
+    live_equals_fold(test_number("WEIR_SEED", 1) + 1000, 5);
 }
 
 /* ---- what does not add up ------------------------------------------------------------------- */

@@ -9,62 +9,24 @@
 
 #include <cmocka.h>
 
-#include "processor/core/state_image.h"
 #include "processor/store/reader.h"
+#include "tests/lib/image_memory.h"
+#include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
 
-enum { IMAGE_BYTES_MAX = 64 * 1024 * 1024 };
-
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 /* ---- images in memory ---- */
-
-static enum status keep(void *buffer, struct slice bytes, struct detail *ret_detail)
-{
-    (void)ret_detail;
-    buffer_append(buffer, bytes.data, bytes.size);
-    return ((struct buffer *)buffer)->status;
-}
 
 static void image_of(const struct state *state, struct buffer *buffer)
 {
     struct detail detail;
-    const struct image_sink sink = {.put = keep, .context = buffer};
-    buffer_init(buffer, IMAGE_BYTES_MAX);
-    assert_int_equal(state_image_write(state, &sink, &detail), STATUS_OK);
-}
-
-/* Gives the bytes out in pieces of odd sizes, so that every item is cut somewhere. */
-struct pieces {
-    struct slice bytes;
-    size_t at, piece;
-};
-
-static enum status take(void *context, struct slice *ret_bytes, struct detail *ret_detail)
-{
-    (void)ret_detail;
-    struct pieces *pieces = context;
-    size_t left = pieces->bytes.size - pieces->at;
-    if (left == 0)
-        return STATUS_END;
-    size_t some = pieces->piece < left ? pieces->piece : left;
-    *ret_bytes = (struct slice){pieces->bytes.data + pieces->at, some};
-    pieces->at += some;
-    pieces->piece = pieces->piece % 13 + 1;
-    return STATUS_OK;
+    assert_int_equal(image_write(state, buffer, &detail), STATUS_OK);
 }
 
 static enum status read_back(struct slice bytes, const struct hash_seed *seed,
                              struct state **ret_state)
 {
     struct detail detail;
-    struct pieces pieces = {.bytes = bytes, .piece = 1};
-    const struct image_source source = {.take = take, .context = &pieces};
-    return state_image_read(&source, seed, ret_state, &detail);
+    return image_read(bytes, 1, seed, ret_state, &detail);
 }
 
 /* ---- every place of a log ---- */
@@ -141,7 +103,7 @@ static void image_and_tail_equal_the_whole(uint64_t seed)
 static void whatever_is_folded_on_from_an_image_equals_the_whole(void **test_state)
 {
     (void)test_state;
-    uint64_t seed = number_of("WEIR_SEED", 1), rounds = number_of("WEIR_ROUNDS", 2);
+    uint64_t seed = test_number("WEIR_SEED", 1), rounds = test_number("WEIR_ROUNDS", 2);
     for (uint64_t i = 0; i < rounds; i++)
         image_and_tail_equal_the_whole(seed + i);
 }

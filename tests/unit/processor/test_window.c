@@ -8,6 +8,7 @@
 
 #include "common/base/rng.h"
 #include "processor/core/window.h"
+#include "tests/lib/seed.h"
 
 enum { ENTRIES_MAX = 4000, LENGTH_NS = 1000 };
 
@@ -190,14 +191,6 @@ static uint64_t plain_wait(const struct plain *plain, uint64_t room, uint64_t no
     return 0;
 }
 
-static uint64_t seed_to_use(void)
-{
-    const char *named = getenv("WEIR_SEED");
-    uint64_t seed = named != NULL ? strtoull(named, NULL, 10) : rng_seed_random() >> 32;
-    print_message("WEIR_SEED=%llu\n", (unsigned long long)seed);
-    return seed;
-}
-
 /* `count` entries: now and then a new time up to `step` later, seldom one that leaves but the last
  * few chunks, costs up to `weight`. */
 static void compare(struct rng *rng, struct plain *plain, uint32_t count, uint64_t step,
@@ -228,7 +221,7 @@ static void answers_as_a_plain_list_does(void **unused)
 {
     (void)unused;
     struct rng rng;
-    rng_init(&rng, seed_to_use());
+    rng_init(&rng, test_seed(rng_seed_random() >> 32));
     struct plain *plain = malloc(sizeof *plain);
     assert_non_null(plain);
     for (unsigned round = 0; round < 60; round++)

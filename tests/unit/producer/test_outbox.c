@@ -13,6 +13,7 @@
 #include "common/base/rng.h"
 #include "common/event/codec.h"
 #include "common/wire/submission.h"
+#include "tests/lib/seed.h"
 
 #define SOURCE "shop"
 #define EPOCH  7
@@ -679,17 +680,11 @@ static void run_model(uint64_t seed)
     outbox_destroy(&m.outbox);
 }
 
-static uint64_t number_from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void gives_each_event_one_verdict_in_order_whatever_is_lost(void **state)
 {
     (void)state;
-    uint64_t seed = number_from_environment("WEIR_SEED", rng_seed_random() % 1000000);
-    uint64_t runs = number_from_environment("WEIR_RUNS", 40);
+    uint64_t seed = test_number("WEIR_SEED", rng_seed_random() % 1000000);
+    uint64_t runs = test_number("WEIR_RUNS", 40);
     printf("WEIR_SEED=%llu WEIR_RUNS=%llu\n", (unsigned long long)seed, (unsigned long long)runs);
     for (uint64_t run = 0; run < runs; run++)
         run_model(seed + run);
