@@ -119,6 +119,8 @@ static void spoil_once(struct rng *rng, struct buffer *bytes)
         bytes->size--;
         break;
     default:
+        if (rest > bytes->bytes_max - bytes->size)
+            break;
         assert_int_equal(buffer_reserve(bytes, rest), STATUS_OK);
         memcpy(bytes->data + bytes->size, bytes->data + place, rest);
         bytes->size += rest;
