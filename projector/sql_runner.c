@@ -3,17 +3,9 @@
 #include <stdlib.h>
 
 #include "common/base/logger.h"
-#include "common/event/codec.h"
 #include "common/event/upcast/upcast.h"
+#include "projector/replay_link.h"
 #include "projector/views_folder.h"
-
-enum {
-    HIGH_WATER_MARK = 8,
-    REPLY_BYTES_MAX = 4 * 1024 * 1024, /* a replay is about 1 MiB */
-    REPLAY_RECORDS_MAX = 1000000,      /* the processor's limit on bytes comes first */
-    REQUEST_BYTES_MAX = 64,
-    NUMBER_BYTES = 8,
-};
 
 #define REPEAT_NS (1 * NS_PER_S) /* an unanswered request is sent again */
 
@@ -23,9 +15,7 @@ struct sql_runner {
     struct fold *fold;
     struct keeper *keeper;
     struct log_id log_id;
-    struct socket *control;
-    struct frame head, header, body;
-    struct buffer request;
+    struct replay_link link;
     uint64_t number;   /* of the request; counts up */
     uint64_t asked_id; /* what it asks for; 0: there is none */
     uint64_t asked_at_ns;
@@ -112,15 +102,11 @@ static enum status open_parts(struct sql_runner *runner, const struct sql_runner
                                       .log_id = options->log->log_id,
                                       .last_event_id = options->log->last_event_id,
                                       .since = fold_since(options->fold)};
-    struct socket_options control = {.kind = SOCKET_DEALER,
-                                     .endpoint = options->endpoints->control,
-                                     .high_water_mark = HIGH_WATER_MARK,
-                                     .message_bytes_max = REPLY_BYTES_MAX};
-    enum status status = sql_views_open(&views, &runner->views, ret_detail);
+    enum status status = replay_link_init(&runner->link, options->endpoints->control, ret_detail);
+    if (status == STATUS_OK)
+        status = sql_views_open(&views, &runner->views, ret_detail);
     if (status == STATUS_OK)
         status = views_folder_open(options->folder, runner->views, &runner->folder, ret_detail);
-    if (status == STATUS_OK)
-        status = socket_open(&control, &runner->control, ret_detail);
     return status;
 }
 
@@ -133,10 +119,6 @@ enum status sql_runner_open(const struct sql_runner_options *options,
     runner->fold = options->fold;
     runner->keeper = options->keeper;
     runner->log_id = options->log->log_id;
-    frame_init(&runner->head);
-    frame_init(&runner->header);
-    frame_init(&runner->body);
-    buffer_init(&runner->request, REQUEST_BYTES_MAX);
     buffer_init(&runner->migrated, (size_t)VIEW_GROUP_MAX * UPCAST_DATA_BYTES_MAX);
     enum status status = open_parts(runner, options, ret_detail);
     if (status != STATUS_OK) {
@@ -157,13 +139,9 @@ void sql_runner_close(struct sql_runner **runner)
     struct sql_runner *old = *runner;
     if (old == NULL)
         return;
-    socket_close(&old->control);
+    replay_link_fini(&old->link);
     views_folder_close(&old->folder);
     sql_views_close(&old->views);
-    frame_fini(&old->head);
-    frame_fini(&old->header);
-    frame_fini(&old->body);
-    buffer_fini(&old->request);
     buffer_fini(&old->migrated);
     free(old);
     *runner = NULL;
@@ -176,25 +154,18 @@ struct sql_views *sql_runner_views(struct sql_runner *runner)
 
 struct socket *sql_runner_socket(struct sql_runner *runner)
 {
-    return runner->control;
+    return runner->link.control;
 }
 
 /* --- replay --- */
 
 static void ask(struct sql_runner *runner, uint64_t from, uint64_t now_ns)
 {
-    struct control_request request = {
-        .verb = CONTROL_REPLAY, .stream = STREAM_ACCEPTED, .from = from, .max = REPLAY_RECORDS_MAX};
-    uint8_t number[NUMBER_BYTES];
     runner->asked_id = from;
     runner->asked_at_ns = now_ns;
-    codec_put_be(number, ++runner->number, NUMBER_BYTES);
-    buffer_clear(&runner->request);
-    control_request_write(&runner->request, &request);
     /* What cannot be sent now is sent again in time. */
-    if (runner->request.status == STATUS_OK &&
-        socket_send(runner->control, (struct slice){number, NUMBER_BYTES}, true) == STATUS_OK)
-        (void)!socket_send(runner->control, buffer_slice(&runner->request), false);
+    (void)!replay_link_ask(&runner->link, ++runner->number, STREAM_ACCEPTED, from,
+                           REPLAY_RECORDS_MAX);
 }
 
 static void ask_for_what_is_missing(struct sql_runner *runner, uint64_t now_ns)
@@ -217,7 +188,7 @@ static void migrate(struct sql_runner *runner, struct event *event)
 
 static void apply(struct sql_runner *runner, uint64_t count)
 {
-    struct mp_reader reader = mp_reader_of(frame_slice(&runner->body));
+    struct mp_reader reader = mp_reader_of(frame_slice(&runner->link.reply.body));
     while (count > 0) {
         uint32_t group = 0;
         buffer_clear(&runner->migrated);
@@ -235,7 +206,7 @@ static void handle_replay(struct sql_runner *runner, uint64_t now_ns)
 {
     struct replay_reply reply;
     struct detail why = {.text = ""};
-    enum status status = replay_reply_read(frame_slice(&runner->header), &reply, &why);
+    enum status status = replay_reply_read(frame_slice(&runner->link.reply.frame), &reply, &why);
     if (status == STATUS_GONE)
         sql_views_gone(runner->views, runner->asked_id);
     if (status != STATUS_OK || !log_id_equal(&reply.log_id, &runner->log_id))
@@ -245,28 +216,6 @@ static void handle_replay(struct sql_runner *runner, uint64_t now_ns)
     if (reply.count > 0 && next <= fold_position(runner->fold).event_id)
         ask(runner, next, now_ns); /* the processor reads on while we apply */
     apply(runner, reply.count);
-}
-
-/* Receives a message of up to three frames. END: none is waiting. */
-static enum status receive(struct sql_runner *runner)
-{
-    struct frame *frames[] = {&runner->head, &runner->header, &runner->body};
-    frame_fini(&runner->header);
-    frame_fini(&runner->body);
-    for (int i = 0; i < 3; i++) {
-        enum status status = socket_receive(runner->control, frames[i]);
-        if (status != STATUS_OK || !frame_more(frames[i]))
-            return status;
-    }
-    socket_discard_rest(runner->control, &runner->body);
-    return STATUS_OK;
-}
-
-static bool is_of_request(const struct sql_runner *runner, struct slice head)
-{
-    uint8_t number[NUMBER_BYTES];
-    codec_put_be(number, runner->number, NUMBER_BYTES);
-    return runner->asked_id > 0 && slice_equal(head, (struct slice){number, NUMBER_BYTES});
 }
 
 /* --- turns --- */
@@ -286,7 +235,8 @@ void sql_runner_turn(struct sql_runner *runner, uint64_t now_ns)
         views_folder_look(runner->folder);
         runner->look_due_ns = now_ns + VIEWS_FOLDER_EVERY_NS;
     }
-    if (receive(runner) == STATUS_OK && is_of_request(runner, frame_slice(&runner->head)))
+    if (reply_receive(runner->link.control, &runner->link.reply) == STATUS_OK &&
+        runner->asked_id > 0 && runner->link.reply.number == runner->number)
         handle_replay(runner, now_ns);
     ask_for_what_is_missing(runner, now_ns);
     if (sql_views_take_loss(runner->views))
