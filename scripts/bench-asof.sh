@@ -19,17 +19,13 @@ TEXT
 }
 
 events=100000000 subjects=100000 questions=100 seed=1
-measure_options "events subjects questions seed" "$@"
+read_options "events subjects questions seed" "$@"
 
 LIMIT='"per-subject";q=150;w=1;pk=subject' # only the generator's bursts are refused
 VIEWS=(inventory_levels limits order_counts revenue user_activity)
 
-trap measure_clean EXIT
-trap 'exit 130' INT TERM HUP
-
 fill_log() {
-    start processor "$bin/weir-processor" run --store "$scratch/store" --run-dir "$scratch/run" --limit "$LIMIT"
-    processor=$started
+    processor_start --limit "$LIMIT"
     await_ready processor "$processor"
     "$bin/weir-producer" generate --rate 0 --count "$events" --sources 4 --subjects "$subjects" --bursts \
         --run-dir "$scratch/run" >"$scratch/generate.out" 2>"$scratch/generate.log" || [ $? -eq 2 ] || {
@@ -140,4 +136,4 @@ printf '\n%-18s %9s %10s %9s %15s %10s %9s %9s\n' view rows snapshots MB "apart,
 for view in "${VIEWS[@]}"; do
     row "$view"
 done
-printf '\nload %s when it ended\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+measure_end
