@@ -25,7 +25,7 @@
 enum {
     SNAPSHOT_EVERY_EVENTS = 250000, /* unless options say otherwise */
     SNAPSHOT_ROWS_SHARE = 3,
-    SNAPSHOTS_WAITING_MAX = 64, /* of one view, between two checkpoints; more are not taken */
+    SNAPSHOTS_WAITING_MAX = 256, /* of one view, between two checkpoints; more are not taken */
 };
 
 struct keeper;
