@@ -64,8 +64,9 @@ static struct kept keeping(void)
     struct fold_options options = {
         .types = &type, .type_count = 1, .policy = "", .starts = &start, .since = 1};
     log = log_up_to(&our_log, 100);
-    assert_int_equal(load(kept.store, &log, &start, NULL), STATUS_OK);
-    assert_int_equal(fold_new(&options, &kept.fold, NULL), STATUS_OK);
+    struct detail detail;
+    assert_int_equal(load(kept.store, &log, &start, &detail), STATUS_OK);
+    assert_int_equal(fold_new(&options, &kept.fold, &detail), STATUS_OK);
     keeper_starts_fini(&start, 1);
     open_keeper(&kept);
     return kept;
@@ -291,7 +292,8 @@ static void expect_loaded(struct kept *kept, uint64_t event_id, uint32_t rows)
     static struct follower_log log;
     struct fold_start start;
     log = log_up_to(&our_log, 100);
-    assert_int_equal(load(kept->store, &log, &start, NULL), STATUS_OK);
+    struct detail detail;
+    assert_int_equal(load(kept->store, &log, &start, &detail), STATUS_OK);
     assert_int_equal(start.mark.position.event_id, event_id);
     assert_int_equal(rows_count(start.rows), rows);
     keeper_starts_fini(&start, 1);
