@@ -37,18 +37,9 @@ fill_log() {
 
 # A projector that begins now; sets `result` to its events per second until it is level.
 catch_up() {
-    local began=$EPOCHREALTIME
-    start projector "$bin/weir-projector" run --run-dir "$scratch/run"
-    projector=$started
-    until grep -qs 'msg="caught up"' "$scratch/projector.log"; do
-        kill -0 "$projector" 2>/dev/null || {
-            cat "$scratch/projector.log" >&2
-            die "the projector ended by itself"
-        }
-        sleep 0.1
-    done
+    late_projector "$bin/weir-projector" run --run-dir "$scratch/run"
     last_id=$(logged event_id)
-    result=$((1000000 * last_id / (${EPOCHREALTIME/./} - ${began/./})))
+    result=$((last_id * 1000000 / result))
     until [ "$(of_database "SELECT min (event_id) FROM weir_checkpoints")" = "$last_id" ]; do
         sleep 0.1
     done

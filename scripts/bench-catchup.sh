@@ -20,24 +20,12 @@ read_options "events rounds" "$@"
 
 # catch_up: sets `result` to the events per second of one late projector, held to one core.
 catch_up() {
-    local began ended
-    rm -f "$scratch/projector.log"
-    began=$(date +%s%N)
-    start projector taskset -c 0 "$bin/weir-projector" run --run-dir "$scratch/run" \
+    late_projector taskset -c 0 "$bin/weir-projector" run --run-dir "$scratch/run" \
         --db "$scratch/late-$round.db"
-    projector=$started
-    until grep -qs 'msg="caught up"' "$scratch/projector.log"; do
-        kill -0 "$projector" 2>/dev/null || {
-            cat "$scratch/projector.log" >&2
-            die "the projector ended by itself"
-        }
-        sleep 0.01
-    done
-    ended=$(date +%s%N)
     stop_one "$projector"
     projector=''
     rm -f "$scratch/late-$round".db*
-    result=$((events * 1000000 / ((ended - began) / 1000)))
+    result=$((events * 1000000 / result))
 }
 
 measure_prepare

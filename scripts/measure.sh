@@ -84,6 +84,24 @@ generate() {
     result=$(sed -n 's|.*, \([0-9]*\)/s$|\1|p' "$scratch/generate.out")
 }
 
+# late_projector COMMAND…: starts a projector and waits until it has caught up with the log; sets
+# `projector`, and `result` to the µs that it took.
+late_projector() {
+    local began
+    rm -f "$scratch/projector.log"
+    began=${EPOCHREALTIME/./}
+    start projector "$@"
+    projector=$started
+    until grep -qs 'msg="caught up"' "$scratch/projector.log"; do
+        kill -0 "$projector" 2>/dev/null || {
+            cat "$scratch/projector.log" >&2
+            die "the projector ended by itself"
+        }
+        sleep 0.01
+    done
+    result=$((${EPOCHREALTIME/./} - began))
+}
+
 # The floor in the processor's place, and in the projector's a program that only receives;
 # arguments go to the floor.
 floor_start() {
