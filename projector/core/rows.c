@@ -448,6 +448,8 @@ static void change_write(const struct rows *rows, uint32_t place, struct slice c
 enum status rows_take_changes(struct rows *rows, struct buffer *buffer)
 {
     while (rows->unsaved_count > 0 && buffer->bytes_max - buffer->size >= ROW_ITEM_BYTES_MAX) {
+        if (rows->unsaved_count > PREFETCHED_ROWS)
+            prefetch_row(rows, rows->unsaved[rows->unsaved_count - 1 - PREFETCHED_ROWS]);
         uint32_t place = rows->unsaved[rows->unsaved_count - 1];
         change_write(rows, place, row_write_item(rows, place), buffer);
         if (buffer->status != STATUS_OK)
@@ -525,6 +527,8 @@ enum status rows_pack(struct rows *rows, struct buffer *buffer)
     if (rows_sort(rows) != STATUS_OK)
         return STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < rows->count && buffer->status == STATUS_OK; i++) {
+        if (i + PREFETCHED_ROWS < rows->count)
+            prefetch_row(rows, rows->order[i + PREFETCHED_ROWS]);
         uint32_t place = rows->order[i];
         struct slice key = key_of(rows, place);
         uint16_t key_bytes = (uint16_t)key.size;
