@@ -13,7 +13,6 @@
 enum {
     EVENTS_HIGH_WATER_MARK = 128, /* messages of up to a whole batch; more are lost and replayed */
     MESSAGES_PER_TURN_MAX = 64,
-    REPLIES_PER_TURN_MAX = 4,
 };
 
 /* What is kept of the last replay of one stream. */
@@ -405,11 +404,9 @@ enum status follower_turn(struct follower *follower, uint64_t now_ns, struct det
 {
     struct frame *const frames[] = {&follower->head, &follower->header, &follower->body};
     enum status status = STATUS_OK;
-    for (int i = 0; i < REPLIES_PER_TURN_MAX && status == STATUS_OK; i++) {
-        if (reply_receive(follower->link.control, &follower->link.reply) != STATUS_OK)
-            break;
+    /* One piece a turn: between two of them questions are answered and snapshots taken. */
+    if (reply_receive(follower->link.control, &follower->link.reply) == STATUS_OK)
         status = handle_reply(follower, now_ns, ret_detail);
-    }
     for (int i = 0; i < MESSAGES_PER_TURN_MAX && status == STATUS_OK; i++) {
         if (!follow_is_live(&follower->follow) ||
             socket_receive_message(follower->events, frames, 3) != STATUS_OK)

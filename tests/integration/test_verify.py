@@ -130,12 +130,15 @@ class Verify(unittest.TestCase):
                 check_log(policies, accepted, [r for r in rejected if r.reason == "rate_limited"], f"(seed {SEED})")
 
     def test_changed_policies_and_shadow_reports_hold(self):
+        policies = (policy_text(POLICY_SETS[0]), SHADOW, SHADOW.replace("4", "2"), policy_text(POLICY_SETS[2]))
         with weir.Station() as station:
-            for policy in (policy_text(POLICY_SETS[0]), SHADOW, SHADOW.replace("4", "2"), policy_text(POLICY_SETS[2])):
+            for run, policy in enumerate(policies):
                 (station.folder / "policy.ini").write_text(policy)
                 station.policy_arguments = ["--policy", station.folder / "policy.ini"]
                 station.start_processor()
                 submit_random(station, random.Random(SEED), 40)
+                # One more than the quota in shadow, and none that another policy of SHADOW refuses.
+                station.source(f"watched-{run}").submit([event(subject=f"{run}-{n}") for n in range(6)])
                 station.processor.stop()
             self.assert_holds(station.store)
             _, rejected = logfile.records(station.store)

@@ -19,7 +19,6 @@ EVERY = 2000  # events between two snapshots; none of the views has so many rows
 NEVER = 10**12
 
 
-@unittest.skipIf(weir.sanitized(), "how many snapshots there are depends on how fast a projector catches up")
 class ViewSnapshots(unittest.TestCase):
     def setUp(self):
         self.seed = weir.count("WEIR_SEED", random.randrange(2**32))
