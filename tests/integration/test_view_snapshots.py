@@ -1,8 +1,8 @@
 """Snapshots of the built-in views: answers as of earlier that start from one equal those that start
 from the beginning, and a naive fold; over restarts, kills, a rebuild and damage.
 
-WEIR_EVENTS: events of the history (default 120,000).  WEIR_QUESTIONS: random moments of each
-comparison (default 12).  WEIR_SEED: of both.
+WEIR_EVENTS: events of the history (default 120,000; 60,000 where a sanitizer slows all).
+WEIR_QUESTIONS: random moments of each comparison (default 12; 4).  WEIR_SEED: of both.
 """
 
 import random
@@ -17,6 +17,8 @@ from naive_views import POLICY, VIEWS, Oracle  # noqa: E402
 
 EVERY = 2000  # events between two snapshots; none of the views has so many rows that it is more
 NEVER = 10**12
+EVENTS = weir.count("WEIR_EVENTS", 60_000 if weir.sanitized() else 120_000)
+QUESTIONS = weir.count("WEIR_QUESTIONS", 4 if weir.sanitized() else 12)
 
 
 class ViewSnapshots(unittest.TestCase):
@@ -41,8 +43,7 @@ class ViewSnapshots(unittest.TestCase):
 
     def filled(self, events=None):
         station = self.station()
-        events = events or weir.count("WEIR_EVENTS", 120_000)
-        self.assertIn(self.generate(station, events, self.seed).wait(), (0, 2))
+        self.assertIn(self.generate(station, events or EVENTS, self.seed).wait(), (0, 2))
         return station
 
     def start(self, station, name, *more):
@@ -78,11 +79,10 @@ class ViewSnapshots(unittest.TestCase):
         taken = [event_id for event_id, _ in self.snapshots(station, name, view)]
         self.assertGreater(len(taken), 3, f"snapshots of {view} in {name}")
         edges = [edge for id in self.rng.sample(taken, 3) for edge in (id - 1, id, id + 1) if edge <= last_id]
-        questions = weir.count("WEIR_QUESTIONS", 12)
         return (
             [0, 1, taken[0] - 1, last_id, *edges]
-            + [self.rng.randint(1, last_id) for _ in range(questions)]
-            + [["time", self.rng.randint(first_ns, last_ns)] for _ in range(questions)]
+            + [self.rng.randint(1, last_id) for _ in range(QUESTIONS)]
+            + [["time", self.rng.randint(first_ns, last_ns)] for _ in range(QUESTIONS)]
         )
 
     def compare(self, station, *names, oracle=None):
@@ -107,7 +107,7 @@ class ViewSnapshots(unittest.TestCase):
     def test_answers_that_start_from_snapshots_equal_a_naive_fold(self):
         station = self.station()
         self.start(station, "early")
-        self.assertIn(self.generate(station, weir.count("WEIR_EVENTS", 120_000), self.seed).wait(), (0, 2))
+        self.assertIn(self.generate(station, EVENTS, self.seed).wait(), (0, 2))
         self.start(station, "late")
         self.level(station, "plain", "early", "late")
         control = station.control()
@@ -131,7 +131,7 @@ class ViewSnapshots(unittest.TestCase):
         for view in VIEWS:
             self.assertEqual(self.snapshots(station, "kept", view), taken[view], view)
         self.compare(station, "kept")
-        traffic = self.generate(station, 80_000, self.seed + 1)
+        traffic = self.generate(station, EVENTS * 2 // 3, self.seed + 1)
         for _ in range(4):
             before = station.control().status()["last_event_id"]
             weir.until(
@@ -151,7 +151,7 @@ class ViewSnapshots(unittest.TestCase):
         self.compare(station, "kept")
 
     def test_a_damaged_snapshot_is_passed_over_and_said(self):
-        station = self.filled(60_000)
+        station = self.filled(EVENTS // 2)
         projector = self.start(station, "kept")
         status = self.level(station, "plain", "kept")
         self.assertEqual(projector.stop(), 0)

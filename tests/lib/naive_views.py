@@ -44,7 +44,7 @@ class Oracle:
             used, refused, last = limits.get(subject, (0, 0, None))
             limits[subject] = (used + 1, refused, last)
         for record in rejected:
-            if record.reason == "rate_limited":
+            if record.reason == "rate_limited" and record.key is not None:  # None: summed up by reason alone
                 used, refused, _ = limits.get(record.key, (0, 0, None))
                 limits[record.key] = (used, refused + record.count, record.rejected_at)
         position = (
