@@ -112,18 +112,15 @@ static enum status seek(struct asof_replay *replay, enum stream stream, uint64_t
                                       .stream = stream,
                                       .time_ns = time_ns < EVENT_TIME_NS_MAX ? time_ns + 1
                                                                              : EVENT_TIME_NS_MAX};
-    struct mp_reader reader;
-    uint32_t items;
-    uint64_t id;
+    uint64_t id = 0;
     if (request_send(replay->link.control, ++replay->number, &request) != STATUS_OK)
         return cannot_ask(ret_detail);
     enum status status = await(replay, ret_detail);
     if (status == STATUS_OK)
-        status =
-            control_reply_read(frame_slice(&replay->link.reply.frame), &reader, &items, ret_detail);
+        status = control_reply_uint_read(frame_slice(&replay->link.reply.frame), &id, ret_detail);
     if (status != STATUS_OK)
         return status;
-    if (items != 1 || mp_read_uint(&reader, &id) != STATUS_OK || id == 0)
+    if (id == 0)
         return detail_set(ret_detail, STATUS_UNAVAILABLE, "the processor's answer makes no sense");
     *ret_id = id - 1;
     return STATUS_OK;

@@ -114,15 +114,12 @@ static enum status read_policy(struct slice map, const char *name,
 static enum status read_log(struct slice reply, struct follower_log *ret_log,
                             struct detail *ret_detail)
 {
-    struct mp_reader reader, value;
-    uint32_t items;
+    struct mp_reader value;
     struct slice map;
-    enum status status = control_reply_read(reply, &reader, &items, ret_detail);
+    enum status status = control_reply_map_read(reply, &map, ret_detail);
     if (status != STATUS_OK)
         return status;
-    status = mp_read_raw(&reader, &map);
-    if (status == STATUS_OK)
-        status = event_field(map, slice_of_text("log_id"), &value);
+    status = event_field(map, slice_of_text("log_id"), &value);
     if (status == STATUS_OK)
         status = log_id_read(&value, &ret_log->log_id);
     if (status == STATUS_OK)

@@ -132,6 +132,18 @@ enum status control_reply_map_read(struct slice frame, struct slice *ret_map,
     return STATUS_OK;
 }
 
+enum status control_reply_uint_read(struct slice frame, uint64_t *ret_value,
+                                    struct detail *ret_detail)
+{
+    struct mp_reader at = {NULL, NULL};
+    uint32_t count;
+    enum status status = control_reply_read(frame, &at, &count, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    return count == 1 && mp_read_uint(&at, ret_value) == STATUS_OK ? STATUS_OK
+                                                                   : no_reply(ret_detail);
+}
+
 void hello_reply_write(struct buffer *buffer, const struct hello_reply *reply)
 {
     control_ok_write(buffer, HELLO_REPLY_ITEMS);

@@ -94,6 +94,10 @@ MUST_USE enum status control_reply_read(struct slice frame, struct mp_reader *re
 MUST_USE enum status control_reply_map_read(struct slice frame, struct slice *ret_map,
                                             struct detail *ret_detail);
 
+/* Reads a reply whose one item is an unsigned integer. As control_reply_read. */
+MUST_USE enum status control_reply_uint_read(struct slice frame, uint64_t *ret_value,
+                                             struct detail *ret_detail);
+
 struct hello_reply {
     struct log_id log_id;
     uint64_t epoch;

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
-enum { NOT_HERE = UINT32_MAX, CAPACITY_FIRST = 64 };
+#include "common/base/array.h"
+
+enum { NOT_HERE = UINT32_MAX, PLACES_FIRST = 64 };
 
 struct listed {
     uint32_t source;
@@ -45,17 +47,13 @@ void roll_clear(struct roll *roll)
 
 static bool reach(struct roll *roll, uint32_t source)
 {
-    if (roll->count == roll->capacity) {
-        uint32_t capacity = roll->capacity == 0 ? CAPACITY_FIRST : 2 * roll->capacity;
-        struct listed *listed = realloc(roll->listed, capacity * sizeof *listed);
-        if (listed == NULL)
-            return false;
-        roll->listed = listed;
-        roll->capacity = capacity;
-    }
+    struct listed *listed = array_reach(roll->listed, &roll->capacity, roll->count, sizeof *listed);
+    if (listed == NULL)
+        return false;
+    roll->listed = listed;
     if (source < roll->place_count)
         return true;
-    uint32_t count = roll->place_count == 0 ? CAPACITY_FIRST : roll->place_count;
+    uint32_t count = roll->place_count == 0 ? PLACES_FIRST : roll->place_count;
     while (count <= source)
         count *= 2;
     uint32_t *place_of = realloc(roll->place_of, count * sizeof *place_of);

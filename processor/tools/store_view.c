@@ -76,18 +76,15 @@ static bool read_end(struct slice map, struct durable *ret_end, uint64_t *ret_no
 static enum status read_status(struct store_view *view, struct slice reply,
                                struct durable *ret_durable, struct detail *ret_detail)
 {
-    struct mp_reader reader;
+    struct mp_reader value;
     struct slice map;
     struct log_id log_id;
-    uint32_t items;
-    enum status status = control_reply_read(reply, &reader, &items, ret_detail);
+    enum status status = control_reply_map_read(reply, &map, ret_detail);
     if (status != STATUS_OK)
         return status;
-    status = mp_read_raw(&reader, &map);
+    status = event_field(map, slice_of_text("log_id"), &value);
     if (status == STATUS_OK)
-        status = event_field(map, slice_of_text("log_id"), &reader);
-    if (status == STATUS_OK)
-        status = log_id_read(&reader, &log_id);
+        status = log_id_read(&value, &log_id);
     if (status != STATUS_OK || !read_end(map, ret_durable, &view->now_ns))
         return detail_set(ret_detail, STATUS_UNAVAILABLE,
                           "the processor's status lacks its log_id or durable end");

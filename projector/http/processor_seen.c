@@ -52,14 +52,11 @@ static int64_t log_offset(const struct processor_seen *seen, uint64_t log_ns, ui
 
 void processor_seen_take(struct processor_seen *seen, struct slice reply, uint64_t now_ns)
 {
-    struct mp_reader reader;
-    uint32_t items;
     struct slice map;
     struct detail detail;
     uint64_t log_ns, boot_ns;
-    if (control_reply_read(reply, &reader, &items, &detail) != STATUS_OK || items != 1 ||
-        mp_read_raw(&reader, &map) != STATUS_OK || !member_uint(map, "now", &log_ns) ||
-        !member_uint(map, "boottime", &boot_ns))
+    if (control_reply_map_read(reply, &map, &detail) != STATUS_OK ||
+        !member_uint(map, "now", &log_ns) || !member_uint(map, "boottime", &boot_ns))
         return;
     seen->log_offset_ns = log_offset(seen, log_ns, boot_ns, now_ns);
     count_rates(seen, map, boot_ns);

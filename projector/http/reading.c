@@ -177,12 +177,8 @@ static void go_on(struct reading *reading, uint64_t now_ns)
 
 static enum status take_seek(struct reading *reading, struct slice frame, struct detail *detail)
 {
-    struct mp_reader reader;
-    uint32_t items;
     uint64_t id = 0;
-    enum status status = control_reply_read(frame, &reader, &items, detail);
-    if (status == STATUS_OK && (items != 1 || mp_read_uint(&reader, &id) != STATUS_OK))
-        status = detail_set(detail, STATUS_DAMAGED, "a reply that is none to seek");
+    enum status status = control_reply_uint_read(frame, &id, detail);
     if (status != STATUS_OK)
         return status;
     if (reading->stage == STAGE_SEEK_FROM)

@@ -31,12 +31,8 @@ struct view_replies {
 /* The one item of a good reply, or the error as HTTP: then false. */
 static bool read_reply(struct http_exchange *exchange, struct slice frame, struct slice *ret_map)
 {
-    struct mp_reader reader = {NULL, NULL};
-    uint32_t items = 0;
     struct detail detail = {.text = ""};
-    enum status status = control_reply_read(frame, &reader, &items, &detail);
-    if (status == STATUS_OK && (items != 1 || mp_read_raw(&reader, ret_map) != STATUS_OK))
-        status = detail_set(&detail, STATUS_DAMAGED, "a reply that this version cannot read");
+    enum status status = control_reply_map_read(frame, ret_map, &detail);
     if (status != STATUS_OK)
         reply_json_failure(exchange, status, &detail);
     return status == STATUS_OK;

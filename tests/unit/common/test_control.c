@@ -504,6 +504,29 @@ static void gives_the_map_of_a_reply_and_nothing_else(void **test_state)
     assert_null(map.data);
 }
 
+static void gives_the_integer_of_a_reply_and_nothing_else(void **test_state)
+{
+    struct buffer *buffer = *test_state;
+    struct detail detail;
+    uint64_t value = 1;
+    control_ok_write(buffer, 1);
+    codec_uint(buffer, UINT64_MAX);
+    assert_int_equal(control_reply_uint_read(buffer_slice(buffer), &value, &detail), STATUS_OK);
+    assert_true(value == UINT64_MAX);
+    buffer_clear(buffer);
+    control_ok_write(buffer, 0);
+    assert_int_equal(control_reply_uint_read(buffer_slice(buffer), &value, &detail),
+                     STATUS_MALFORMED);
+    buffer_clear(buffer);
+    control_ok_write(buffer, 1);
+    codec_text(buffer, "7");
+    assert_int_equal(control_reply_uint_read(buffer_slice(buffer), &value, &detail),
+                     STATUS_MALFORMED);
+    buffer_clear(buffer);
+    control_error_write(buffer, CONTROL_CODE_GONE, "dropped");
+    assert_int_equal(control_reply_uint_read(buffer_slice(buffer), &value, &detail), STATUS_GONE);
+}
+
 static void calls_what_is_no_reply_malformed(void **test_state)
 {
     (void)test_state;
@@ -613,6 +636,7 @@ int main(void)
         TEST(keeps_an_errors_text_within_its_limit_and_valid),
         TEST(stands_at_the_first_item_of_a_good_reply),
         TEST(gives_the_map_of_a_reply_and_nothing_else),
+        TEST(gives_the_integer_of_a_reply_and_nothing_else),
         TEST(calls_what_is_no_reply_malformed),
         TEST(calls_a_good_reply_to_another_question_malformed),
         TEST(survives_any_bytes),
