@@ -77,8 +77,7 @@ static enum status check_log(const struct store *store, const char *view,
     return STATUS_OK;
 }
 
-/* The rows, known to be those of the checkpoint. DAMAGED, NOT_FOUND: the view is to be made anew.
- */
+/* The rows, known to be those of the checkpoint. DAMAGED, NOT_FOUND: they are not all there. */
 static enum status load_rows(struct store *store, const struct view_type *type,
                              const struct checkpoint *checkpoint, struct rows *rows,
                              struct detail *ret_detail)
@@ -156,6 +155,8 @@ static enum status load_view(struct store *store, const struct follower_log *log
         if (ret_start->rows == NULL)
             return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory for the views");
         status = load_rows(store, type, &checkpoint, ret_start->rows, ret_detail);
+        if (status == STATUS_NOT_FOUND)
+            status = STATUS_DAMAGED; /* of what the checkpoint says is there */
     }
     if (status == STATUS_DAMAGED)
         log_rebuild(type->name, ret_detail->text);

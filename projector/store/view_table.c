@@ -52,21 +52,31 @@ static void append_parts(struct buffer *sql, const char *const *parts)
         buffer_append_text(sql, *parts);
 }
 
+/* "CREATE TABLE " as SQLite keeps it, or with IF NOT EXISTS as it is run. */
+static void append_table(struct buffer *sql, const char *create, const struct view_type *type)
+{
+    append_parts(sql, (const char *const[]){create, "\"" TABLE_PREFIX, type->name,
+                                            "\" (place INTEGER PRIMARY KEY, ", NULL});
+    append_columns(sql, type, type->column_count);
+    buffer_append_text(sql, ", weir_key BLOB, weir_value BLOB, weir_sum INTEGER)");
+}
+
+static void append_view(struct buffer *sql, const char *create, const struct view_type *type)
+{
+    append_parts(sql, (const char *const[]){create, "\"", type->name, "\" AS SELECT ", NULL});
+    append_columns(sql, type, type->column_count);
+    append_parts(sql,
+                 (const char *const[]){" FROM \"" TABLE_PREFIX, type->name, "\" ORDER BY ", NULL});
+    append_columns(sql, type, type->key_column_count);
+}
+
 static enum status make(struct store *store, const struct view_type *type,
                         struct detail *ret_detail)
 {
     struct buffer sql;
     buffer_init(&sql, SQL_BYTES_MAX);
-    append_parts(&sql, (const char *const[]){"CREATE TABLE IF NOT EXISTS \"" TABLE_PREFIX,
-                                             type->name, "\" (place INTEGER PRIMARY KEY, ", NULL});
-    append_columns(&sql, type, type->column_count);
-    append_parts(&sql, (const char *const[]){", weir_key BLOB, weir_value BLOB, weir_sum INTEGER); "
-                                             "CREATE VIEW IF NOT EXISTS \"",
-                                             type->name, "\" AS SELECT ", NULL});
-    append_columns(&sql, type, type->column_count);
-    append_parts(&sql,
-                 (const char *const[]){" FROM \"" TABLE_PREFIX, type->name, "\" ORDER BY ", NULL});
-    append_columns(&sql, type, type->key_column_count);
+    append_table(&sql, "CREATE TABLE IF NOT EXISTS ", type);
+    append_view(&sql, "; CREATE VIEW IF NOT EXISTS ", type);
     buffer_append(&sql, "", 1);
     enum status status = sql.status == STATUS_OK
                              ? store_run(store, (const char *)sql.data, ret_detail)
@@ -296,18 +306,42 @@ static enum status load_rows(struct store *store, struct sqlite3_stmt *statement
     return code == SQLITE_DONE ? STATUS_OK : store_failure(store, "cannot be read", ret_detail);
 }
 
-static bool has_table(struct store *store, const char *view)
+/* Is what SQLite knows of table or view `name` just what `definition` says? A flipped bit there
+ * makes another column of it, which nothing else would notice. NOT_FOUND, DAMAGED. */
+static enum status check_definition(struct store *store, const char *const *name,
+                                    struct buffer *definition)
 {
-    static const char *const sql[] = {
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '" TABLE_PREFIX "' || ?",
-        NULL};
+    const char *const sql[] = {"SELECT sql FROM sqlite_master WHERE name = '", name[0], name[1],
+                               "'", NULL};
     struct sqlite3_stmt *statement = NULL;
-    if (store_prepare(store, sql, &statement, NULL) != STATUS_OK)
-        return false;
-    sqlite3_bind_text(statement, 1, view, -1, SQLITE_STATIC);
-    bool found = sqlite3_step(statement) == SQLITE_ROW;
+    enum status status = store_prepare(store, sql, &statement, NULL);
+    if (status == STATUS_OK && sqlite3_step(statement) != SQLITE_ROW)
+        status = STATUS_NOT_FOUND;
+    else if (status == STATUS_OK &&
+             !slice_equal(column_bytes(statement, 0), buffer_slice(definition)))
+        status = STATUS_DAMAGED;
     sqlite3_finalize(statement);
-    return found;
+    buffer_clear(definition);
+    return status;
+}
+
+static enum status check_definitions(struct store *store, const struct view_type *type,
+                                     struct detail *ret_detail)
+{
+    struct buffer definition;
+    buffer_init(&definition, SQL_BYTES_MAX);
+    append_table(&definition, "CREATE TABLE ", type);
+    enum status status =
+        check_definition(store, (const char *const[]){TABLE_PREFIX, type->name}, &definition);
+    append_view(&definition, "CREATE VIEW ", type);
+    if (status == STATUS_OK)
+        status = check_definition(store, (const char *const[]){"", type->name}, &definition);
+    buffer_fini(&definition);
+    if (status == STATUS_OK)
+        return status;
+    return detail_set(ret_detail, status, "database %s: the table of view %s is %s",
+                      store_path(store), type->name,
+                      status == STATUS_NOT_FOUND ? "missing" : "not as it was made");
 }
 
 enum status view_table_load(struct store *store, const struct view_type *type, struct rows *rows,
@@ -316,10 +350,9 @@ enum status view_table_load(struct store *store, const struct view_type *type, s
     const char *const sql[] = {"SELECT * FROM \"" TABLE_PREFIX, type->name, "\" ORDER BY place",
                                NULL};
     struct sqlite3_stmt *statement = NULL;
-    if (!has_table(store, type->name))
-        return detail_set(ret_detail, STATUS_NOT_FOUND, "database %s: view %s has no table",
-                          store_path(store), type->name);
-    enum status status = store_prepare(store, sql, &statement, ret_detail);
+    enum status status = check_definitions(store, type, ret_detail);
+    if (status == STATUS_OK)
+        status = store_prepare(store, sql, &statement, ret_detail);
     if (status == STATUS_OK)
         status = load_rows(store, statement, type, rows, ret_detail);
     sqlite3_finalize(statement);

@@ -6,8 +6,7 @@
  * `place` is the row's number in struct rows; weir_key and weir_value are what the row is restored
  * from: the MessagePack of the key, and the view's struct as it is in memory; weir_sum is the
  * CRC-32C of the two. The other columns are derived from them and checked against them when the
- * rows are loaded. Integers above 2^63 − 1 are
- * texts there, for SQLite has none.
+ * rows are loaded. Integers above 2^63 − 1 are texts there, for SQLite has none.
  */
 #ifndef WEIR_PROJECTOR_STORE_VIEW_TABLE_H
 #define WEIR_PROJECTOR_STORE_VIEW_TABLE_H
@@ -32,7 +31,7 @@ MUST_USE enum status view_table_write(struct view_table *table, struct slice *ch
                                       uint32_t rows_max, struct detail *ret_detail);
 
 /* Enters all rows into `rows`, which are empty. DAMAGED: a row that cannot be, one that is missing,
- * or columns that do not fit it. NOT_FOUND: no such table. */
+ * columns that do not fit it, or a table or view that is not as it was made. NOT_FOUND: none. */
 MUST_USE enum status view_table_load(struct store *store, const struct view_type *type,
                                      struct rows *rows, struct detail *ret_detail);
 

@@ -243,6 +243,34 @@ static void whatever_somebody_changes_is_found(void **state)
     }
 }
 
+/* As a flipped bit in the file does: tools then see another column, or take its name for a text. */
+static void another_definition_is_found(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {
+        "UPDATE sqlite_master SET sql = replace (sql, 'weight', 'weighu') WHERE type = 'table'",
+        "UPDATE sqlite_master SET sql = replace (sql, 'weight', 'weighu') WHERE type = 'view'",
+        "UPDATE sqlite_master SET sql = replace (sql, '\"known\"', '\"count\"')"
+        " WHERE type = 'view'",
+        "UPDATE sqlite_master SET sql = sql || ' DESC' WHERE type = 'view'",
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct bench bench = {.store = NULL};
+        struct rows *found;
+        begin(&bench);
+        put_three(bench.rows);
+        (void)save(&bench, UINT32_MAX);
+        run_sql(bench.store, "PRAGMA writable_schema = ON");
+        run_sql(bench.store, changes[i]);
+        if (load(&bench, &things, &found) != STATUS_DAMAGED)
+            fail_msg("%s", changes[i]);
+        assert_non_null(strstr(bench.detail.text, "not as it was made"));
+        rows_destroy(&found);
+        store_roll_back(bench.store);
+        end(&bench);
+    }
+}
+
 static void a_table_that_is_missing_is_said_to_be(void **state)
 {
     (void)state;
@@ -289,6 +317,7 @@ int main(void)
         TEST(rows_are_written_in_portions),
         TEST(a_tool_sees_the_columns_in_the_order_of_the_key),
         TEST(whatever_somebody_changes_is_found),
+        TEST(another_definition_is_found),
         TEST(a_table_that_is_missing_is_said_to_be),
         TEST(another_layout_has_another_format),
     };
