@@ -190,7 +190,8 @@ enum status file_write_parts(const struct file *file, uint64_t offset, struct io
 enum status file_write_zeros(const struct file *file, uint64_t offset, uint64_t size,
                              struct detail *ret_detail)
 {
-    static uint8_t zeros[FILE_ZERO_BYTES_MAX]; /* never written: stays in .bss */
+    /* never written: stays in .bss */
+    static _Alignas(FILE_PAGE_BYTES) uint8_t zeros[FILE_ZERO_BYTES_MAX];
     while (size > 0) {
         const size_t some = size < sizeof zeros ? (size_t)size : sizeof zeros;
         const enum status status = file_write(file, offset, zeros, some, ret_detail);
@@ -200,6 +201,13 @@ enum status file_write_zeros(const struct file *file, uint64_t offset, uint64_t 
         size -= some;
     }
     return STATUS_OK;
+}
+
+bool file_set_direct(const struct file *file, bool direct)
+{
+    const int flags = fcntl(file->fd, F_GETFL);
+    return flags >= 0 &&
+           fcntl(file->fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
 }
 
 enum status file_sync(const struct file *file, struct detail *ret_detail)

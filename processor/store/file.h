@@ -18,6 +18,7 @@ enum {
     FOLDER_PATH_BYTES_MAX = 4096,
     FILE_NAME_BYTES_MAX = 64,
     FILE_ZERO_BYTES_MAX = 1024 * 1024, /* of one write of zeros */
+    FILE_PAGE_BYTES = 4096,            /* of the page cache */
 };
 
 struct folder {
@@ -59,6 +60,10 @@ MUST_USE enum status file_write_parts(const struct file *file, uint64_t offset, 
                                       int count, struct detail *ret_detail);
 MUST_USE enum status file_write_zeros(const struct file *file, uint64_t offset, uint64_t size,
                                       struct detail *ret_detail);
+/* Writes go past the page cache from here on, or through it again. Such a write needs a memory
+ * address, an offset and a size that are multiples of FILE_PAGE_BYTES, and pages in the cache lose
+ * what it covers. False: this file system only has writes through the cache. */
+bool file_set_direct(const struct file *file, bool direct);
 /* fdatasync. NO_SPACE, IO. After a failure the page cache may show what the disk lacks: never try
  * again, never trust a read. */
 MUST_USE enum status file_sync(const struct file *file, struct detail *ret_detail);

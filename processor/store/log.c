@@ -20,6 +20,7 @@
 enum {
     /* header, three parts, padding */
     PIECES_PER_BATCH = 5,
+    PIECES_MAX = LOG_APPEND_BATCHES_MAX * PIECES_PER_BATCH + 1, /* and the rest of a page */
 };
 
 /* What other threads may look at. */
@@ -40,7 +41,7 @@ struct log {
     struct published *published;
     bool failed; /* a write or fdatasync failed: nothing more is taken */
     uint8_t headers[LOG_APPEND_BATCHES_MAX][BATCH_HEADER_BYTES];
-    struct iovec pieces[LOG_APPEND_BATCHES_MAX * PIECES_PER_BATCH];
+    struct iovec pieces[PIECES_MAX];
 };
 
 static void publish_room(struct log *log)
@@ -270,6 +271,8 @@ static uint32_t fitting(const struct batch_view *batches, uint32_t count, uint64
     return fit;
 }
 
+static const uint8_t zeros[FILE_PAGE_BYTES];
+
 static int add_piece(struct iovec *pieces, int count, const void *bytes, size_t size)
 {
     if (size == 0)
@@ -282,7 +285,6 @@ static int add_piece(struct iovec *pieces, int count, const void *bytes, size_t 
 static int lay_out(struct log *log, const struct batch_view *batch, const uint8_t *header,
                    int count)
 {
-    static const uint8_t zeros[BATCH_ALIGNMENT_BYTES];
     const uint64_t filled =
         BATCH_HEADER_BYTES + batch->sources.size + batch->accepted.size + batch->rejected.size;
     count = add_piece(log->pieces, count, header, BATCH_HEADER_BYTES);
@@ -290,6 +292,16 @@ static int lay_out(struct log *log, const struct batch_view *batch, const uint8_
     count = add_piece(log->pieces, count, batch->accepted.data, batch->accepted.size);
     count = add_piece(log->pieces, count, batch->rejected.data, batch->rejected.size);
     return add_piece(log->pieces, count, zeros, (size_t)(batch_bytes(batch) - filled));
+}
+
+/* Zeros over the zeros that follow up to the end of the page: of a page that is written as a whole
+ * the kernel need not read what the disk has. */
+static int lay_out_page(struct log *log, uint64_t end, int count)
+{
+    const uint64_t over = end % FILE_PAGE_BYTES;
+    const uint64_t room = log->file.bytes - end;
+    const uint64_t size = over == 0 ? 0 : FILE_PAGE_BYTES - over;
+    return add_piece(log->pieces, count, zeros, (size_t)(size < room ? size : room));
 }
 
 /* Writes batches that fit the segment, with one write and one fdatasync. */
@@ -311,6 +323,7 @@ static enum status write_batches(struct log *log, const struct batch_view *batch
         size += batch_bytes(&batches[i]);
         batch_chain_advance(&chain, &disk);
     }
+    pieces = lay_out_page(log, log->offset + size, pieces);
     enum status status = file_write_parts(&log->file, log->offset, log->pieces, pieces, ret_detail);
     if (status == STATUS_OK)
         status = file_sync(&log->file, ret_detail);

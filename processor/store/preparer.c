@@ -36,23 +36,37 @@ struct preparer {
     struct detail failure;
 };
 
-/* Zeros [0, segment_bytes) piece by piece, each synced by itself: one sync of 64 MiB would hold up
- * the log's own fdatasyncs for 30 ms, and is not faster (measured). */
+/* Zeros one piece. Past the page cache while `direct`, until the file system does not take that:
+ * then through it, and synced by itself: one sync of 64 MiB would hold up the log's own fdatasyncs
+ * for 30 ms, and is not faster (measured). */
+static enum status fill_piece(const struct file *file, uint64_t at, uint64_t size, bool *direct,
+                              struct detail *ret_detail)
+{
+    enum status status = file_write_zeros(file, at, size, ret_detail);
+    if (status == STATUS_IO && *direct) {
+        *direct = !file_set_direct(file, false);
+        status = file_write_zeros(file, at, size, ret_detail);
+    }
+    return status == STATUS_OK && !*direct ? file_sync(file, ret_detail) : status;
+}
+
+/* Zeros [0, segment_bytes) piece by piece and syncs. */
 static enum status fill(const struct file *file, uint64_t segment_bytes,
                         prepare_keep_going_fn *keep_going, void *context, struct detail *ret_detail)
 {
-    for (uint64_t at = 0; at < segment_bytes; at += FILE_ZERO_BYTES_MAX) {
+    enum status status = STATUS_OK;
+    bool direct = file_set_direct(file, true);
+    for (uint64_t at = 0; status == STATUS_OK && at < segment_bytes; at += FILE_ZERO_BYTES_MAX) {
         if (keep_going != NULL && !keep_going(context))
             return STATUS_INTERRUPTED;
         const uint64_t left = segment_bytes - at;
-        enum status status = file_write_zeros(
-            file, at, left < FILE_ZERO_BYTES_MAX ? left : FILE_ZERO_BYTES_MAX, ret_detail);
-        if (status == STATUS_OK)
-            status = file_sync(file, ret_detail);
-        if (status != STATUS_OK)
-            return status;
+        status = fill_piece(file, at, left < FILE_ZERO_BYTES_MAX ? left : FILE_ZERO_BYTES_MAX,
+                            &direct, ret_detail);
     }
-    return STATUS_OK;
+    if (status == STATUS_OK && direct && !file_set_direct(file, false))
+        status = detail_set(ret_detail, STATUS_IO, "%s/%s: cannot go back to the page cache",
+                            file->folder->path, file->name);
+    return status == STATUS_OK ? file_sync(file, ret_detail) : status;
 }
 
 enum status prepare_segment(struct file *ret_file, const struct folder *folder,

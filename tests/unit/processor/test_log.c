@@ -268,6 +268,27 @@ static void zeroes_a_spare_that_an_earlier_run_left(void **state)
     log_close(&log);
 }
 
+/* The last page of a write is written as a whole. */
+static void leaves_nothing_but_zeros_behind_the_last_batch(void **state)
+{
+    (void)state;
+    char path[256];
+    struct log *log = fixture_open(store, &history, 1, NULL);
+    history_add_random(&history, 30, &rng);
+    history_append(&history, log, 1, 30, 4);
+    struct durable end = log_durable(log);
+    log_close(&log);
+    segment_path(store, end.segment, path, sizeof path);
+    assert_int_equal(file_bytes_of(path), FIXTURE_SEGMENT_BYTES);
+    size_t size = FIXTURE_SEGMENT_BYTES - (size_t)end.offset;
+    uint8_t *rest = malloc(size);
+    assert_non_null(rest);
+    peek(path, end.offset, rest, size);
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(rest[i], 0);
+    free(rest);
+}
+
 static void takes_over_a_segment_that_was_prepared_and_never_used(void **state)
 {
     (void)state;
@@ -477,6 +498,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_a_group_that_needs_more_than_one_new_segment,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(zeroes_a_spare_that_an_earlier_run_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(leaves_nothing_but_zeros_behind_the_last_batch, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(takes_over_a_segment_that_was_prepared_and_never_used,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(takes_nothing_more_after_a_failed_write, set_up, tear_down),
