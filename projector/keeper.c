@@ -15,7 +15,9 @@ enum {
     TAKEN_BYTES_MAX = 32 * 1024 * 1024, /* of one view; more than that is written at once */
     PORTION_ROWS = 2048,                /* written in one turn, some ms */
     COST_SHARE = 29,                    /* times the cost between two checkpoints */
+    ROW_COST_NS = 2000,                 /* to write one row, as a rule */
 };
+#define EXPECTED_PAUSE_NS_MAX (10 * NS_PER_S)
 
 /* One view: what was taken of it and is not written yet. */
 struct kept_view {
@@ -37,8 +39,9 @@ struct keeper {
     struct kept_view *views;
     char *policy; /* in force where the checkpoint was taken */
     bool is_writing;
-    uint64_t cost_ns; /* of the checkpoint so far */
-    uint64_t due_ns;  /* the next one */
+    uint64_t cost_ns;  /* of the checkpoint so far */
+    uint64_t ended_ns; /* the last one; the first: when the keeper was opened */
+    uint64_t pause_ns; /* behind it, at least */
     struct fold_position taken_at, kept_at;
     bool has_problem;
     struct detail problem;
@@ -284,6 +287,7 @@ enum status keeper_open(const struct keeper_options *options, struct keeper **re
         goto out;
     for (uint32_t i = 0; i < FOLD_VIEWS_MAX; i++)
         buffer_init(&keeper->views[i].taken, TAKEN_BYTES_MAX);
+    keeper->ended_ns = clock_boot_ns();
     keeper->taken_at = keeper->kept_at = fold_position(options->fold);
     status = open_tables(keeper, ret_detail);
 out:
@@ -477,20 +481,33 @@ static enum status work(struct keeper *keeper, uint32_t rows_max, struct detail 
     return status;
 }
 
+/* What the next checkpoint is expected to cost counts as what the last one did: many rows that all
+ * change, as while a projector catches up, are not written every second. */
+static uint64_t next_ns(const struct keeper *keeper)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++)
+        rows += rows_unsaved(fold_view_rows(keeper->fold, i));
+    uint64_t expected_ns = rows * ROW_COST_NS * COST_SHARE;
+    if (expected_ns > EXPECTED_PAUSE_NS_MAX)
+        expected_ns = EXPECTED_PAUSE_NS_MAX;
+    return keeper->ended_ns + (expected_ns > keeper->pause_ns ? expected_ns : keeper->pause_ns);
+}
+
 void keeper_turn(struct keeper *keeper, uint64_t now_ns)
 {
     struct detail detail = {.text = ""};
     for (uint32_t i = 0; i < fold_view_count(keeper->fold); i++)
         take_snapshot(keeper, i);
-    if (!keeper->is_writing && (now_ns < keeper->due_ns || !has_news(keeper)))
+    if (!keeper->is_writing && (now_ns < next_ns(keeper) || !has_news(keeper)))
         return;
     enum status status = work(keeper, PORTION_ROWS, &detail);
     if (status != STATUS_OK)
         give_up(keeper, &detail);
     if (!keeper->is_writing) {
         uint64_t pause_ns = COST_SHARE * keeper->cost_ns;
-        keeper->due_ns =
-            clock_boot_ns() + (pause_ns > KEEPER_EVERY_NS ? pause_ns : KEEPER_EVERY_NS);
+        keeper->pause_ns = pause_ns > KEEPER_EVERY_NS ? pause_ns : KEEPER_EVERY_NS;
+        keeper->ended_ns = clock_boot_ns();
     }
 }
 
@@ -498,7 +515,7 @@ uint64_t keeper_due_ns(const struct keeper *keeper)
 {
     if (keeper->is_writing)
         return 0;
-    return has_news(keeper) ? keeper->due_ns : UINT64_MAX;
+    return has_news(keeper) ? next_ns(keeper) : UINT64_MAX;
 }
 
 void keeper_finish(struct keeper *keeper)

@@ -4,7 +4,9 @@
  * last one is taken at once, between two pieces of log; then it is written in portions, between the
  * turns of the main loop, and committed together. So following goes on, and a kill at any moment
  * leaves one checkpoint or the other. The next begins not before KEEPER_EVERY_NS, nor before 29
- * times as long as the last one took to write: keeping costs a thirtieth of the time at most.
+ * times as long as the last one took to write, nor before 29 times as long as the rows that changed
+ * will take by their number, 10 s at most: keeping costs a thirtieth of the time, also while all
+ * rows change as fast as can be.
  *
  * Now and then a view is also kept as it is, for answers as of then (store/snapshot.h): at least
  * SNAPSHOT_EVERY_EVENTS and SNAPSHOT_ROWS_SHARE events per row apart, so that what packing them

@@ -10,7 +10,7 @@
 #include "projector/store/view_table.h"
 #include "projector/views/view.h"
 
-enum { COMPRESSION_LEVEL = 1 };
+enum { COMPRESSION_LEVEL = -4 }; /* half the time of level 1, and a third more bytes */
 
 enum column { EVENT_ID, REJECTION_ID, TIME, POLICY, DIGEST, CHECKSUM, ROWS };
 

@@ -21,7 +21,7 @@ struct value {
     uint64_t last_refused_at_ns; /* meaningful where refused > 0 */
 };
 
-/* A key and where it hashes to, kept while it is on its way to the cache. */
+/* A key and where it hashes to, kept while its row is on its way to the cache. */
 struct place {
     uint64_t hash;
     uint64_t cost;    /* units */
@@ -40,8 +40,8 @@ static uint8_t *put_negative(uint8_t *at, const struct policy_key_value *key)
 }
 
 /* Writes the key at `at` (KEY_BYTES_MAX are free) and returns the next free byte. */
-static uint8_t *place_set(struct place *place, uint8_t *at, const struct rows *rows,
-                          struct slice policy, const struct policy_key_value *key)
+static uint8_t *place_set(struct place *place, uint8_t *at, struct slice policy,
+                          const struct policy_key_value *key)
 {
     uint8_t *end = codec_put_text(at, policy);
     if (key->is_text)
@@ -52,8 +52,6 @@ static uint8_t *place_set(struct place *place, uint8_t *at, const struct rows *r
         end = codec_put_uint(end, key->bits);
     place->key = (struct slice){at, (size_t)(end - at)};
     assert(place->key.size <= KEY_BYTES_MAX);
-    place->hash = rows_hash(rows, place->key);
-    rows_prefetch_place(rows, place->hash);
     return end;
 }
 
@@ -83,7 +81,12 @@ static void charge_policy(struct rows *rows, const struct policy *policy,
             charge_of(policy, &records[i], &charge) != STATUS_OK || charge.cost == 0)
             continue;
         places[used].cost = charge.cost;
-        at = place_set(&places[used++], at, rows, name, &charge.key);
+        at = place_set(&places[used++], at, name, &charge.key);
+    }
+    /* Not before all are written: words just written in pieces are slow to read. */
+    for (uint32_t i = 0; i < used; i++) {
+        places[i].hash = rows_hash(rows, places[i].key);
+        rows_prefetch_place(rows, places[i].hash);
     }
     for (uint32_t i = 0; i < used; i++)
         rows_prefetch_row(rows, places[i].hash);
@@ -128,8 +131,8 @@ static void refuse(struct rows *rows, const struct rejection *record)
     if (record->reason != REASON_RATE_LIMITED || record->policy.size == 0 ||
         record->policy.size > POLICY_NAME_BYTES_MAX || !read_key(record->key, &key))
         return;
-    (void)place_set(&place, bytes, rows, record->policy, &key);
-    struct value *value = rows_at(rows, place.hash, place.key);
+    (void)place_set(&place, bytes, record->policy, &key);
+    struct value *value = rows_at(rows, rows_hash(rows, place.key), place.key);
     if (value == NULL)
         return;
     value->refused += record->count;

@@ -3,21 +3,15 @@
  * Every event of type order.… counts one for the text in its data.status; `unknown` if it has none,
  * or one of more than STATUS_BYTES_MAX bytes.
  */
-#include "common/event/codec.h"
-#include "projector/views/view.h"
+#include "projector/views/text_rows.h"
 
-enum { STATUS_BYTES_MAX = 256 };
+enum { STATUS_BYTES_MAX = TEXT_ROWS_KEY_BYTES_MAX };
 
 struct value {
     uint64_t count; /* events */
 };
 
-static bool is_order(struct slice type)
-{
-    static const char category[] = "order.";
-    size_t size = sizeof category - 1;
-    return type.size > size && memcmp(type.data, category, size) == 0;
-}
+static const char category[] = "order.";
 
 static struct slice status_of(const struct event *event)
 {
@@ -33,13 +27,14 @@ static void apply_accepted(struct rows *rows, const struct view_context *context
                            const struct accepted_record *records, uint32_t count)
 {
     (void)context;
-    uint8_t key[STATUS_BYTES_MAX + CODEC_TEXT_HEADER_BYTES_MAX];
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_order(records[i].event.type))
-            continue;
-        uint8_t *end = codec_put_text(key, status_of(&records[i].event));
-        struct slice item = {key, (size_t)(end - key)};
-        struct value *value = rows_at(rows, rows_hash(rows, item), item);
+    struct text_rows group;
+    text_rows_begin(&group, rows);
+    for (uint32_t i = 0; i < count; i++)
+        if (type_is_of(records[i].event.type, category))
+            text_rows_add(&group, &records[i], status_of(&records[i].event), 1);
+    text_rows_fetch(&group);
+    for (uint32_t i = 0; i < group.count; i++) {
+        struct value *value = text_rows_at(&group, i);
         if (value != NULL)
             value->count++;
     }

@@ -34,6 +34,7 @@ static void apply_accepted(struct rows *rows, const struct view_context *context
     for (uint32_t i = 0; i < count; i++)
         if (amount_of(&records[i].event, &currency, &minor))
             text_rows_add(&group, &records[i], currency, minor);
+    text_rows_fetch(&group);
     for (uint32_t i = 0; i < group.count; i++) {
         struct value *value = text_rows_at(&group, i);
         if (value == NULL)

@@ -57,12 +57,17 @@ static inline void text_rows_add(struct text_rows *group, const struct accepted_
     uint8_t *key = group->keys + group->key_bytes;
     item->key = (struct slice){key, (size_t)(codec_put_text(key, text) - key)};
     group->key_bytes += item->key.size;
-    item->hash = rows_hash(group->rows, item->key);
-    rows_prefetch_place(group->rows, item->hash);
 }
 
-static inline void text_rows_fetch(const struct text_rows *group)
+/* Hashes all keys and brings their rows towards the cache. Not before all are written: words just
+ * written in pieces are slow to read. */
+static inline void text_rows_fetch(struct text_rows *group)
 {
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct text_row *item = &group->items[i];
+        item->hash = rows_hash(group->rows, item->key);
+        rows_prefetch_place(group->rows, item->hash);
+    }
     for (uint32_t i = 0; i < group->count; i++)
         rows_prefetch_row(group->rows, group->items[i].hash);
 }

@@ -181,6 +181,22 @@ static void the_next_one_waits_its_time(void **state)
     end(&kept);
 }
 
+static void more_changed_rows_are_written_later(void **state)
+{
+    (void)state;
+    struct kept kept = keeping();
+    go_on(&kept, 50, 50);
+    uint64_t fewer_ns = keeper_due_ns(kept.keeper);
+    go_on(&kept, 50, 100);
+    uint64_t more_ns = keeper_due_ns(kept.keeper);
+    assert_true(fewer_ns < more_ns);
+    keeper_turn(kept.keeper, more_ns - 1);
+    assert_true(keeper_due_ns(kept.keeper) == more_ns);
+    keeper_turn(kept.keeper, more_ns);
+    assert_int_equal(keeper_due_ns(kept.keeper), 0);
+    end(&kept);
+}
+
 static void the_last_one_is_written_at_once(void **state)
 {
     (void)state;
@@ -404,6 +420,7 @@ int main(void)
         TEST(nothing_is_due_before_there_is_news),
         TEST(a_checkpoint_shows_its_moment_although_following_goes_on),
         TEST(the_next_one_waits_its_time),
+        TEST(more_changed_rows_are_written_later),
         TEST(the_last_one_is_written_at_once),
         TEST(what_cannot_be_written_is_written_later),
         TEST(snapshots_are_so_many_events_apart),
