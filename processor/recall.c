@@ -7,6 +7,15 @@
 #include "processor/store/reader.h"
 #include "processor/store/snapshot.h"
 
+/* What is looked through for a snapshot, and what of it is wanted. */
+struct search {
+    const char *directory; /* the store's */
+    struct folder log;
+    struct fold_end end;
+    struct slice only; /* as in state_narrow */
+    bool quietly;      /* nothing is said of those that are passed over */
+};
+
 /* ---- one snapshot ---- */
 
 static bool is_behind(const struct log_start *start, struct fold_end end)
@@ -15,13 +24,13 @@ static bool is_behind(const struct log_start *start, struct fold_end end)
 }
 
 /* Reads the state out of an open snapshot into a new recovery. */
-static enum status snapshot_load(const char *directory, struct snapshot_reader *reader,
+static enum status snapshot_load(const struct search *search, struct snapshot_reader *reader,
                                  struct recovery **ret_recovery, struct detail *ret_detail)
 {
     const struct batch_chain *chain = &snapshot_header(reader)->start.chain;
     const struct image_source source = {.take = snapshot_take, .context = reader};
     const struct hash_seed seed = state_seed(chain->salt);
-    struct recovery *recovery = recovery_new(directory);
+    struct recovery *recovery = recovery_new(search->directory);
     struct state *state = NULL;
     struct slice genesis;
     if (recovery == NULL)
@@ -30,7 +39,7 @@ static enum status snapshot_load(const char *directory, struct snapshot_reader *
     if (status == STATUS_OK)
         status = recovery_resume(recovery, genesis, NULL, ret_detail);
     if (status == STATUS_OK)
-        status = state_image_read(&source, &seed, &state, ret_detail);
+        status = state_image_read(&source, &seed, search->only, &state, ret_detail);
     if (status == STATUS_OK && chain->state_digest != 0 &&
         state_digest(state) != chain->state_digest)
         status = detail_set(ret_detail, STATUS_DAMAGED, "its digest is not that of its state");
@@ -44,13 +53,6 @@ static enum status snapshot_load(const char *directory, struct snapshot_reader *
     *ret_recovery = recovery;
     return STATUS_OK;
 }
-
-/* What is looked through for a snapshot. */
-struct search {
-    const char *directory; /* the store's */
-    struct folder log;
-    struct fold_end end;
-};
 
 /* END: it stands behind the end. Else it is good, or says why not. */
 static enum status snapshot_try(const struct search *search, uint64_t number,
@@ -67,7 +69,7 @@ static enum status snapshot_try(const struct search *search, uint64_t number,
     if (status == STATUS_OK)
         status = scan_start_check(&search->log, &start, ret_detail);
     if (status == STATUS_OK)
-        status = snapshot_load(search->directory, reader, &recovery, ret_detail);
+        status = snapshot_load(search, reader, &recovery, ret_detail);
     if (status == STATUS_OK)
         *ret_recall = (struct recall){
             .recovery = recovery, .start = start, .snapshot_bytes = snapshot_bytes(reader)};
@@ -88,22 +90,47 @@ enum status recall_snapshot(const char *directory, uint64_t number, struct recal
 
 /* ---- the best of them ---- */
 
+/* Does it stand behind the end? One that cannot be read is for snapshot_try to tell of. */
+static bool number_is_behind(const struct search *search, uint64_t number)
+{
+    struct snapshot_reader *reader = NULL;
+    const bool behind =
+        snapshot_reader_new(search->directory, number, &reader, NULL) == STATUS_OK &&
+        is_behind(&snapshot_header(reader)->start, search->end);
+    snapshot_reader_destroy(&reader);
+    return behind;
+}
+
+/* How many of the ascending snapshots are not known to stand behind the end. */
+static size_t count_before(const struct search *search, const struct segment_list *list)
+{
+    size_t low = 0, high = list->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (number_is_behind(search, list->numbers[middle]))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 /* NOT_FOUND: none is good. */
-static enum status snapshots_try(const struct search *search, bool quietly,
-                                 struct recall *ret_recall, struct detail *ret_detail)
+static enum status snapshots_try(const struct search *search, struct recall *ret_recall,
+                                 struct detail *ret_detail)
 {
     struct segment_list list = {0};
     enum status status = snapshot_list_read(&list, search->directory, ret_detail);
     if (status == STATUS_OK)
         status = STATUS_NOT_FOUND;
-    for (size_t i = list.count; i > 0 && status == STATUS_NOT_FOUND; i--) {
+    for (size_t i = count_before(search, &list); i > 0 && status == STATUS_NOT_FOUND; i--) {
         struct detail reason = {""};
         enum status tried = snapshot_try(search, list.numbers[i - 1], ret_recall, &reason);
         if (tried == STATUS_OK)
             status = STATUS_OK;
         else if (tried == STATUS_NO_MEMORY)
             status = detail_set(ret_detail, tried, "%s", reason.text);
-        else if (tried != STATUS_END && !quietly)
+        else if (tried != STATUS_END && !search->quietly)
             log_warn("a snapshot cannot be used: going on with the one before",
                      "snapshot=%" PRIu64 " why=\"%s\"", list.numbers[i - 1], reason.text);
     }
@@ -137,21 +164,29 @@ static enum status begin_with_the_log(const struct search *search, struct recall
     struct recovery *recovery = recovery_new(search->directory);
     if (recovery == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+    recovery_narrow(recovery, search->only);
     *ret_recall = (struct recall){.recovery = recovery};
     return STATUS_OK;
+}
+
+static enum status begin(struct search *search, struct recall *ret_recall,
+                         struct detail *ret_detail)
+{
+    enum status status =
+        folder_open(&search->log, search->directory, SEGMENT_FOLDER, false, ret_detail);
+    if (status == STATUS_OK)
+        status = snapshots_try(search, ret_recall, ret_detail);
+    if (status == STATUS_NOT_FOUND)
+        status = begin_with_the_log(search, ret_recall, ret_detail);
+    folder_close(&search->log);
+    return status;
 }
 
 enum status recall_begin(const char *directory, struct fold_end end, bool quietly,
                          struct recall *ret_recall, struct detail *ret_detail)
 {
-    struct search search = {.directory = directory, .log.fd = -1, .end = end};
-    enum status status = folder_open(&search.log, directory, SEGMENT_FOLDER, false, ret_detail);
-    if (status == STATUS_OK)
-        status = snapshots_try(&search, quietly, ret_recall, ret_detail);
-    if (status == STATUS_NOT_FOUND)
-        status = begin_with_the_log(&search, ret_recall, ret_detail);
-    folder_close(&search.log);
-    return status;
+    struct search search = {.directory = directory, .log.fd = -1, .end = end, .quietly = quietly};
+    return begin(&search, ret_recall, ret_detail);
 }
 
 /* Why recall_begin found no beginning for `end`, where that is before all that is kept. */
@@ -170,12 +205,15 @@ static void tell_first_kept(const char *directory, const struct durable *durable
     reader_destroy(&reader);
 }
 
-enum status recall_state(const char *directory, const struct durable *durable, struct fold_end end,
-                         struct state **ret_state, struct detail *ret_detail)
+/* With `only`, the state is narrow. UNAVAILABLE: the narrow fold came upon other policies. */
+static enum status fold_to(const char *directory, const struct durable *durable,
+                           struct fold_end end, struct slice only, struct state **ret_state,
+                           struct detail *ret_detail)
 {
+    struct search search = {.directory = directory, .log.fd = -1, .end = end, .only = only};
     struct recall recall = {.recovery = NULL};
     struct reader *reader = NULL;
-    enum status status = recall_begin(directory, end, false, &recall, ret_detail);
+    enum status status = begin(&search, &recall, ret_detail);
     if (status == STATUS_GONE)
         tell_first_kept(directory, durable, end, ret_detail);
     if (status == STATUS_OK)
@@ -193,5 +231,14 @@ enum status recall_state(const char *directory, const struct durable *durable, s
         *ret_state = recovery_take_state(recall.recovery);
     reader_destroy(&reader);
     recovery_destroy(&recall.recovery);
+    return status;
+}
+
+enum status recall_state(const char *directory, const struct durable *durable, struct fold_end end,
+                         struct slice key, struct state **ret_state, struct detail *ret_detail)
+{
+    enum status status = fold_to(directory, durable, end, key, ret_state, ret_detail);
+    if (status == STATUS_UNAVAILABLE && key.data != NULL)
+        status = fold_to(directory, durable, end, (struct slice){0}, ret_state, ret_detail);
     return status;
 }

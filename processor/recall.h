@@ -35,11 +35,13 @@ MUST_USE enum status recall_snapshot(const char *directory, uint64_t number,
                                      struct recall *ret_recall, struct detail *ret_detail);
 
 /* The state as of `end`, from the log up to `durable` (a log that somebody writes is read up to
- * there). The caller destroys it. GONE as recall_begin; `end` is before the oldest snapshot of a
- * log that has lost its beginning, or behind a change of the policies whose windows reach back to
- * what it has lost, with no snapshot in between. DAMAGED, DIVERGED, IO, NO_MEMORY. */
+ * there). With a `key` (it has data; borrowed for the state's life) the state is narrow, unless
+ * policies changed between the snapshot and the end (state_narrow). The caller destroys it. GONE as
+ * recall_begin; `end` is before the oldest snapshot of a log that has lost its beginning, or behind
+ * a change of the policies whose windows reach back to what it has lost, with no snapshot in
+ * between. DAMAGED, DIVERGED, IO, NO_MEMORY. */
 MUST_USE enum status recall_state(const char *directory, const struct durable *durable,
-                                  struct fold_end end, struct state **ret_state,
+                                  struct fold_end end, struct slice key, struct state **ret_state,
                                   struct detail *ret_detail);
 
 #endif

@@ -23,6 +23,7 @@ struct recovery {
     struct genesis genesis;
     char policy_text[POLICY_TEXT_BYTES_MAX];
     struct buffer genesis_record;
+    struct slice only; /* as in state_narrow */
     struct fold_end end;
     bool ended;
     struct returning *returning; /* the batch's sources */
@@ -80,6 +81,11 @@ struct slice recovery_genesis_record(const struct recovery *recovery)
     return buffer_slice(&recovery->genesis_record);
 }
 
+void recovery_narrow(struct recovery *recovery, struct slice key)
+{
+    recovery->only = key;
+}
+
 void recovery_end_at(struct recovery *recovery, struct fold_end end)
 {
     recovery->end = end;
@@ -128,6 +134,8 @@ static enum status genesis_visit(struct recovery *recovery, const struct batch_v
         recovery->state = state_new(policies, &seed);
         if (recovery->state == NULL)
             status = detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
+        else
+            state_narrow(recovery->state, recovery->only);
     }
     free(policies);
     return status;
@@ -331,6 +339,8 @@ static enum status policy_visit(struct recovery *recovery, const struct batch_vi
                                        .now_ns = record->accepted_at_ns};
     if (header->event_count != 1)
         return impossible(batch, "a policy change is not alone", ret_detail);
+    if (state_is_narrow(recovery->state))
+        return detail_set(ret_detail, STATUS_UNAVAILABLE, "the state is narrow");
     enum status status = policy_change_read(&record->event, &policies, ret_detail);
     if (status != STATUS_OK)
         return status;

@@ -20,6 +20,11 @@ struct recovery;
 struct recovery *recovery_new(const char *directory);
 void recovery_destroy(struct recovery **recovery);
 
+/* Before the first visit: a state that begins with the genesis is narrowed to `key` (state_narrow),
+ * which is borrowed. A visit that comes upon other policies returns UNAVAILABLE when the state is
+ * narrow: their windows cannot be told from it. */
+void recovery_narrow(struct recovery *recovery, struct slice key);
+
 /* Goes on from a state that was written down with the log's genesis record, instead of from batch
  * 0. Takes the state over when it succeeds; `genesis` may be this recovery's own record, `state`
  * NULL for now. DAMAGED: the record cannot be read. */

@@ -146,6 +146,28 @@ enum status policy_charge(const struct policy *policy, struct slice source,
     return status;
 }
 
+/* Are these the decimal digits of the number, and no more than it takes? From the last one on, so
+ * that most numbers are told apart at once. */
+static bool digits_are(uint64_t number, struct slice digits)
+{
+    if (digits.size == 0 || (digits.size > 1 && digits.data[0] == '0'))
+        return false;
+    for (size_t i = digits.size; i > 0; i--, number /= 10)
+        if (digits.data[i - 1] != '0' + number % 10)
+            return false;
+    return number == 0;
+}
+
+bool policy_key_is(const struct policy_key_value *key, struct slice text)
+{
+    if (key->is_text)
+        return slice_equal(key->text, text);
+    if (!key->is_negative)
+        return digits_are(key->bits, text);
+    return text.size > 0 && text.data[0] == '-' &&
+           digits_are(0 - key->bits, (struct slice){text.data + 1, text.size - 1});
+}
+
 void policy_key_write(const struct policy_key_value *key, struct buffer *buffer)
 {
     if (key->is_text)

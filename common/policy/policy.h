@@ -94,6 +94,8 @@ MUST_USE enum status policy_charge(const struct policy *policy, struct slice sou
                                    const struct event *event, struct charge *ret_charge,
                                    struct detail *ret_detail);
 
+/* Is the key the one that a person wrote? Its text, or the digits of an integer. */
+bool policy_key_is(const struct policy_key_value *key, struct slice text);
 /* The key as one MessagePack item (str or int). */
 void policy_key_write(const struct policy_key_value *key, struct buffer *buffer);
 

@@ -1,8 +1,6 @@
 #include "processor/core/explain.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "processor/core/state_struct.h"
 
@@ -56,16 +54,4 @@ bool explain_slot(const struct state *state, uint32_t policy, uint32_t slot,
     key.fits_in_ns = wait_of(first, key.units, state->policies->items[policy].quota);
     *ret_key = key;
     return true;
-}
-
-bool explain_key_is(const struct policy_key_value *key, struct slice text)
-{
-    char digits[32];
-    if (key->is_text)
-        return slice_equal(key->text, text);
-    if (key->is_negative)
-        (void)snprintf(digits, sizeof digits, "%" PRId64, (int64_t)key->bits);
-    else
-        (void)snprintf(digits, sizeof digits, "%" PRIu64, key->bits);
-    return slice_equal_text(text, digits);
 }

@@ -28,7 +28,4 @@ bool explain_slot(const struct state *state, uint32_t policy, uint32_t slot,
 bool explain_slot_walk(const struct state *state, uint32_t policy, uint32_t slot,
                        struct policy_key_value *ret_key, struct window_walk *ret_walk);
 
-/* Is the key the one that a person wrote? Its text, or the digits of an integer. */
-bool explain_key_is(const struct policy_key_value *key, struct slice text);
-
 #endif

@@ -147,6 +147,23 @@ void limiter_fini(struct limiter *limiter)
     *limiter = (struct limiter){0};
 }
 
+void limiter_narrow(struct limiter *limiter, struct slice only)
+{
+    assert(limiter->keys_live == 0 && limiter_units(limiter) == 0);
+    limiter->only = only;
+}
+
+static bool keeps(const struct limiter *limiter, const struct policy_key_value *key)
+{
+    return !limiter_is_narrow(limiter) || policy_key_is(key, limiter->only);
+}
+
+bool limiter_keeps(const struct limiter *limiter, struct slice key)
+{
+    struct policy_key_value value;
+    return !limiter_key_value(key, &value) || keeps(limiter, &value);
+}
+
 /* ---- the heap of live keys ---- */
 
 static enum status heap_reserve(struct limiter *limiter)
@@ -324,13 +341,15 @@ enum status limiter_spend(struct limiter *limiter, const struct candidate_charge
                           uint32_t slot)
 {
     enum status status = STATUS_OK;
+    limiter->accepted_now++;
+    if (slot == TABLE_NONE && !keeps(limiter, &charge->key))
+        return STATUS_OK;
     if (slot == TABLE_NONE)
         status = find_or_enter(limiter, charge, &slot);
     if (status != STATUS_OK)
         return status;
     assert(slot_has_hash(slot_at(limiter, slot), charge->hash));
     uint64_t counts = charge->cost < limiter->quota ? charge->cost : limiter->quota;
-    limiter->accepted_now++;
     return window_add(&slot_at(limiter, slot)->window, &limiter->chunks, limiter->now_ns, counts,
                       limiter->window_ns);
 }

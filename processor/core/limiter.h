@@ -7,6 +7,9 @@
  * a binary min-heap ordered by a lower bound of its newest stamp; limiter_expire takes out what may
  * have ended and puts back, with the true stamp, what has not. So an acceptance costs no heap work.
  *
+ * A limiter may be told to keep one key only (limiter_narrow): then keys_live, caps of keys and all
+ * answers about other keys are void; that key and units_live are as ever.
+ *
  * The order of use, once per batch: limiter_expire; then per event limiter_assay and, if it was
  * accepted, limiter_spend. Owned by the state. Not thread-safe.
  */
@@ -40,10 +43,19 @@ struct limiter {
     struct window accepted; /* of the whole policy: 1 for each acceptance that spent something … */
     uint64_t accepted_now;  /* … but those at `now_ns`, which limiter_expire adds as one */
     uint64_t now_ns;        /* of the last limiter_expire */
+    struct slice only;      /* the one key that is kept (policy_key_is); no data: all are */
 };
 
 void limiter_init(struct limiter *limiter, const struct policy *policy);
 void limiter_fini(struct limiter *limiter);
+
+/* From now on keeps nothing but what is spent of the key that a person writes as `only`, which is
+ * borrowed. The limiter is empty. */
+void limiter_narrow(struct limiter *limiter, struct slice only);
+static inline bool limiter_is_narrow(const struct limiter *limiter)
+{
+    return limiter->only.data != NULL;
+}
 
 /* Time is `now_ns`, ≥ the last. Forgets every key of which nothing counts any more. NO_MEMORY. */
 MUST_USE enum status limiter_expire(struct limiter *limiter, uint64_t now_ns);
@@ -99,6 +111,8 @@ enum { LIMITER_INTEGER_KEY_BYTES = 9 };
 /* The key that stands in the table as `bytes`. False: none does. The value borrows the bytes. */
 bool limiter_key_value(struct slice bytes, struct policy_key_value *ret_key);
 
+/* Is there anything to bring back of the key whose bytes these are? */
+bool limiter_keeps(const struct limiter *limiter, struct slice key);
 /* Into an empty limiter at `now_ns`: keys with their entries, oldest first, then the acceptances.
  * INVALID: a key or a stamp that cannot be, or twice; FULL, TOO_LARGE, NO_MEMORY. */
 void limiter_restore_begin(struct limiter *limiter, uint64_t now_ns);

@@ -71,6 +71,21 @@ void state_destroy(struct state **state)
     *state = NULL;
 }
 
+void state_narrow(struct state *state, struct slice key)
+{
+    for (uint32_t i = 0; i < state->policies->count; i++)
+        if (state->policies->items[i].mode == POLICY_ENFORCE)
+            limiter_narrow(&state->limiters[i], key);
+}
+
+bool state_is_narrow(const struct state *state)
+{
+    for (uint32_t i = 0; i < state->policies->count; i++)
+        if (limiter_is_narrow(&state->limiters[i]))
+            return true;
+    return false;
+}
+
 /* ---- reading ---- */
 
 struct position state_position(const struct state *state)

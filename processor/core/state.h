@@ -51,6 +51,14 @@ enum verdict { VERDICT_ACCEPTED, VERDICT_REFUSED, VERDICT_FORGOTTEN };
 struct state *state_new(const struct policy_set *policies, const struct hash_seed *seed);
 void state_destroy(struct state **state);
 
+/* Of a state that holds nothing yet: keeps, of the policies that enforce, the windows of one key
+ * only, which a person writes as `key` (policy_key_is; borrowed; no data: all keys). What counts of
+ * that key stays exact, and so do the digest and everything but the number of live keys, for what
+ * was accepted is spent whatever the windows hold. What a shadow policy let pass depends on how
+ * many keys are live, so it keeps all. Not for a state that decides, or whose policies change. */
+void state_narrow(struct state *state, struct slice key);
+bool state_is_narrow(const struct state *state);
+
 /* The seed that goes with a log's salt, which is secret as well. */
 struct hash_seed state_seed(uint64_t salt);
 

@@ -223,6 +223,7 @@ enum status state_image_write(const struct state *state, const struct image_sink
 struct reading {
     const struct image_source *source;
     const struct hash_seed *seed;
+    struct slice only; /* as in state_narrow */
     struct detail *ret_detail;
     const uint8_t *at, *end;
 };
@@ -406,6 +407,20 @@ static enum status get_accepted(struct reading *reading, struct limiter *limiter
     }
 }
 
+/* A number has one form only, so the first byte that is 0 is the 0 behind the last entry. */
+static enum status pass_entries(struct reading *reading)
+{
+    for (;;) {
+        enum status status = reading->at == reading->end ? fill(reading) : STATUS_OK;
+        if (status != STATUS_OK)
+            return status;
+        const uint8_t *zero = memchr(reading->at, 0, (size_t)(reading->end - reading->at));
+        reading->at = zero == NULL ? reading->end : zero + 1;
+        if (zero != NULL)
+            return STATUS_OK;
+    }
+}
+
 static enum status get_key(struct reading *reading, struct limiter *limiter)
 {
     uint8_t bytes[POLICY_KEY_BYTES_MAX];
@@ -413,6 +428,8 @@ static enum status get_key(struct reading *reading, struct limiter *limiter)
     uint64_t stamp_ns = window_start(limiter), cost = 0;
     uint32_t slot = TABLE_NONE;
     enum status status = get_text(reading, bytes, sizeof bytes, &key.size);
+    if (status == STATUS_OK && !limiter_keeps(limiter, key))
+        return pass_entries(reading);
     if (status == STATUS_OK)
         status = get_entry(reading, &stamp_ns, &cost);
     if (status == STATUS_OK && cost == 0)
@@ -508,6 +525,7 @@ static enum status get_empty_state(struct reading *reading, struct state **ret_s
     free(policies);
     if (status != STATUS_OK)
         return status;
+    state_narrow(state, reading->only);
     state->position = beginning.position;
     state->expired_ns = beginning.expired_ns;
     state->digest_sum = beginning.digest_sum;
@@ -544,9 +562,10 @@ static enum status explain(struct reading *reading, enum status status)
 }
 
 enum status state_image_read(const struct image_source *source, const struct hash_seed *seed,
-                             struct state **ret_state, struct detail *ret_detail)
+                             struct slice only, struct state **ret_state, struct detail *ret_detail)
 {
-    struct reading reading = {.source = source, .seed = seed, .ret_detail = ret_detail};
+    struct reading reading = {
+        .source = source, .seed = seed, .only = only, .ret_detail = ret_detail};
     struct state *state = NULL;
     enum status status = get_empty_state(&reading, &state);
     if (status == STATUS_OK)

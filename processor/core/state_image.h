@@ -30,11 +30,12 @@ struct image_source {
     enum status (*take)(void *context, struct slice *ret_bytes, struct detail *ret_detail);
     void *context;
 };
-/* Makes the state that was written. `seed` is the log's (state_seed). DAMAGED with the reason: no
- * state was written so; NO_MEMORY; what the source returned. */
+/* Makes the state that was written, narrowed to `only` (state_narrow) where that has data. `seed`
+ * is the log's (state_seed). DAMAGED with the reason: no state was written so; NO_MEMORY; what the
+ * source returned. */
 MUST_USE enum status state_image_read(const struct image_source *source,
-                                      const struct hash_seed *seed, struct state **ret_state,
-                                      struct detail *ret_detail);
+                                      const struct hash_seed *seed, struct slice only,
+                                      struct state **ret_state, struct detail *ret_detail);
 
 /* Only the policies' canonical text, from the beginning of an image. */
 MUST_USE enum status state_image_read_policies(const struct image_source *source,

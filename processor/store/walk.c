@@ -6,7 +6,9 @@
 
 #include "processor/store/segment.h"
 
-enum { AHEAD_BYTES = 64 * 1024 }; /* of one read */
+/* Of one read: where headers are all that is wanted a page or so, since batches may be large; with
+ * a batch also those that may follow, since they may be small. */
+enum { HEADER_AHEAD_BYTES = 4 * 1024, AHEAD_BYTES = 64 * 1024 };
 
 enum status walk_init(struct walk *walk, const char *directory, struct detail *ret_detail)
 {
@@ -144,8 +146,8 @@ static enum status header_here(struct walk *walk, const struct durable *durable,
     if (status != STATUS_OK)
         return status;
     struct slice bytes;
-    status = file_window_get(&walk->window, place->offset, BATCH_HEADER_BYTES, AHEAD_BYTES, &bytes,
-                             ret_detail);
+    status = file_window_get(&walk->window, place->offset, BATCH_HEADER_BYTES, HEADER_AHEAD_BYTES,
+                             &bytes, ret_detail);
     if (status != STATUS_OK)
         return status;
     struct detail reason = {""};

@@ -111,7 +111,9 @@ static enum status recall(struct show *show, struct detail *ret_detail)
     enum status status = find_end(show, &end, &none, ret_detail);
     if (status != STATUS_OK || none)
         return status;
-    return recall_state(show->options.store, store_view_durable(show->view), end, &show->state,
+    const char *key = show->options.key;
+    return recall_state(show->options.store, store_view_durable(show->view), end,
+                        key == NULL ? (struct slice){0} : slice_of_text(key), &show->state,
                         ret_detail);
 }
 
@@ -148,7 +150,7 @@ static void collect_keys(struct show *show, uint32_t policy)
         struct explain_key key;
         struct window_walk walk;
         if (explain_slot_walk(show->state, policy, slot, &key.key, &walk) &&
-            (wanted == NULL || explain_key_is(&key.key, slice_of_text(wanted))) &&
+            (wanted == NULL || policy_key_is(&key.key, slice_of_text(wanted))) &&
             explain_slot(show->state, policy, slot, &key))
             keep_fullest(show, &key);
     }
@@ -255,19 +257,23 @@ static enum status show_policy(struct show *show, uint32_t index, struct detail 
     uint32_t shown = show->key_count < KEYS_SHOWN ? show->key_count : KEYS_SHOWN;
     char window[DURATION_TEXT_BYTES];
     duration_format(policy->window_ns, window);
+    const bool all = show->options.key == NULL; /* else how many keys there are is not known */
     if (show->options.json) {
-        codec_map(&show->json, 6);
+        codec_map(&show->json, all ? 6 : 5);
         pair_text(&show->json, "policy", policy->name);
         pair_uint(&show->json, "quota", policy->quota);
         pair_text(&show->json, "window", window);
-        pair_uint(&show->json, "live_keys", state_policy_keys(show->state, index));
+        if (all)
+            pair_uint(&show->json, "live_keys", state_policy_keys(show->state, index));
         pair_uint(&show->json, "more_keys", show->key_count - shown);
         codec_text(&show->json, "keys");
         codec_array(&show->json, shown);
     } else {
-        printf("policy %s: %" PRIu64 " units in %s%s; %" PRIu64 " keys in their windows\n",
-               policy->name, policy->quota, window, policy->mode == POLICY_SHADOW ? ", shadow" : "",
-               state_policy_keys(show->state, index));
+        printf("policy %s: %" PRIu64 " units in %s%s", policy->name, policy->quota, window,
+               policy->mode == POLICY_SHADOW ? ", shadow" : "");
+        if (all)
+            printf("; %" PRIu64 " keys in their windows", state_policy_keys(show->state, index));
+        printf("\n");
     }
     for (uint32_t i = 0; i < shown && status == STATUS_OK; i++)
         status = show_key(show, index, &show->keys[i], ret_detail);

@@ -50,7 +50,7 @@ static inline enum status image_read(struct slice bytes, size_t piece, const str
 {
     struct image_pieces pieces = {.left = bytes, .piece = piece};
     const struct image_source source = {.take = image_take, .context = &pieces};
-    return state_image_read(&source, seed, ret_state, ret_detail);
+    return state_image_read(&source, seed, (struct slice){0}, ret_state, ret_detail);
 }
 
 #endif
