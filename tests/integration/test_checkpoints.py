@@ -62,6 +62,11 @@ class Checkpoints(unittest.TestCase):
     def database(self, station, name="main"):
         return station.run_dir / f"{name}.db"
 
+    def put_database(self, station, content):
+        for ending in ("-wal", "-shm"):
+            Path(f"{self.database(station)}{ending}").unlink(missing_ok=True)
+        self.database(station).write_bytes(content)
+
     def refused(self, station, code, words, *arguments):
         projector = station.start_projector("main", *arguments, ready=False)
         projector.expected_exits = {code}
@@ -214,9 +219,7 @@ class Checkpoints(unittest.TestCase):
             bytes_ = bytearray(good)
             place = rng.randrange(len(bytes_))
             bytes_[place] ^= 1 << rng.randrange(8)
-            for ending in ("-wal", "-shm"):
-                Path(f"{self.database(station)}{ending}").unlink(missing_ok=True)
-            self.database(station).write_bytes(bytes_)
+            self.put_database(station, bytes_)
             projector = station.start_projector("main", ready=False)
             projector.expected_exits = {0, 74, 78}
             ready = weir.until(
@@ -238,6 +241,7 @@ class Checkpoints(unittest.TestCase):
                     [tuple(row[column] for column in columns) for row in wanted[view]["rows"]], f"byte {place}",
                 )
         print(outcomes)
+        self.put_database(station, good)  # the harness reads it, and the last flip may have made it unreadable
 
     def test_a_file_that_is_none_of_ours_is_left_alone(self):
         station = self.filled(100)
