@@ -29,6 +29,8 @@
 
 enum {
     IO_THREADS = 2,
+    IO_THREAD_INGEST = 1,      /* one receives while the other sends, */
+    IO_THREAD_EVENTS = 2,      /* and a batch for several subscribers wakes only one of them */
     INGEST_MESSAGES_MAX = 256, /* high-water mark: frames waiting per producer */
     EVENTS_MESSAGES_MAX = 512, /* high-water mark: messages waiting per subscriber */
     CONTROL_MESSAGES_MAX = 1000,
@@ -170,13 +172,15 @@ static enum status sockets_open(struct run *run, struct detail *ret_detail)
                                           .endpoint = endpoints->events,
                                           .high_water_mark = EVENTS_MESSAGES_MAX,
                                           .message_bytes_max = FEED_MESSAGE_BYTES_MAX,
-                                          .linger_ms = LINGER_MS};
+                                          .linger_ms = LINGER_MS,
+                                          .io_thread = IO_THREAD_EVENTS};
     const struct socket_options ingest = {.kind = SOCKET_PULL,
                                           .bind = true,
                                           .endpoint = endpoints->ingest,
                                           .high_water_mark = INGEST_MESSAGES_MAX,
                                           .message_bytes_max = INGEST_MESSAGE_BYTES_MAX,
-                                          .linger_ms = 0};
+                                          .linger_ms = 0,
+                                          .io_thread = IO_THREAD_INGEST};
     enum status status = socket_setup(IO_THREADS, ret_detail);
     if (status == STATUS_OK)
         status = socket_open(&control, &run->control_socket, ret_detail);

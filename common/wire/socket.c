@@ -94,6 +94,8 @@ static void set_options(zsock_t *zsock, const struct socket_options *options)
     zsock_set_tcp_keepalive_idle(zsock, KEEPALIVE_IDLE_S);
     zsock_set_tcp_keepalive_intvl(zsock, KEEPALIVE_INTERVAL_S);
     zsock_set_tcp_keepalive_cnt(zsock, KEEPALIVE_COUNT);
+    if (options->io_thread > 0)
+        zsock_set_affinity(zsock, 1 << (options->io_thread - 1));
     /* Nothing is queued for a peer that is not there: the outbox resends from what it keeps. */
     if (options->kind == SOCKET_PUSH)
         zsock_set_immediate(zsock, 1);
@@ -144,6 +146,7 @@ enum status socket_open(const struct socket_options *options, struct socket **re
                         struct detail *ret_detail)
 {
     assert(options->high_water_mark >= 1);
+    assert(options->io_thread >= 0 && options->io_thread <= SOCKET_IO_THREADS_MAX);
     assert(options->message_bytes_max >= 1 && options->message_bytes_max <= INT_MAX);
     struct socket *socket = calloc(1, sizeof *socket);
     if (socket == NULL)

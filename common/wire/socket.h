@@ -30,6 +30,7 @@ struct socket_options {
     int high_water_mark; /* messages, each way; ≥ 1 */
     int64_t message_bytes_max;
     int linger_ms;
+    int io_thread; /* of socket_setup's, from 1, that serves it; 0: whichever has least to do */
     const char
         *subscriptions[SOCKET_SUBSCRIPTIONS_MAX]; /* SUB: topic prefixes, NULL-terminated or full */
 };

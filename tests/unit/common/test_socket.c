@@ -52,6 +52,31 @@ static void carries_frames_from_push_to_pull(void **test_state)
     socket_close(&pull);
 }
 
+static void is_served_by_the_thread_that_was_asked_for(void **test_state)
+{
+    struct sockets *f = *test_state;
+    struct socket_options options = {.kind = SOCKET_PULL,
+                                     .bind = true,
+                                     .endpoint = f->endpoint,
+                                     .high_water_mark = 1,
+                                     .message_bytes_max = 100,
+                                     .io_thread = SOCKET_IO_THREADS_MAX}; /* there are two */
+    struct socket *pull = NULL;
+    struct detail detail;
+    assert_int_equal(socket_open(&options, &pull, &detail), STATUS_IO);
+    assert_null(pull);
+    options.io_thread = 2;
+    assert_int_equal(socket_open(&options, &pull, &detail), STATUS_OK);
+    struct socket *push = open_socket(SOCKET_PUSH, false, f->endpoint);
+    struct frame frame;
+    frame_init(&frame);
+    send_when_possible(push, "one", false);
+    assert_receives(pull, &frame, "one", false);
+    frame_fini(&frame);
+    socket_close(&push);
+    socket_close(&pull);
+}
+
 static void queues_nothing_for_a_pull_that_is_not_there(void **test_state)
 {
     struct sockets *f = *test_state;
@@ -398,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(leaves_signals_and_limits_as_weir_wants_them),
         TEST(carries_frames_from_push_to_pull),
+        TEST(is_served_by_the_thread_that_was_asked_for),
         TEST(queues_nothing_for_a_pull_that_is_not_there),
         TEST(throws_away_the_rest_of_a_message),
         TEST(takes_whole_messages),
