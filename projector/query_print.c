@@ -190,7 +190,7 @@ static enum status render(struct table *table, const struct column *column,
     else if (*ret_type == MP_NIL)
         buffer_append_text(&table->cell, "-");
     else
-        return json_write_item(item, &table->cell);
+        return json_write_data(item, &table->cell);
     return table->cell.status;
 }
 

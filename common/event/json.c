@@ -206,7 +206,7 @@ static enum status time_write(const json_t *line, uint64_t now_ns, struct buffer
         return bad(ret_detail, "time", "is missing");
     if (given && (strlen((const char *)text.data) != text.size ||
                   !clock_parse((const char *)text.data, &time_ns)))
-        return bad(ret_detail, "time", "must be an RFC 3339 time from 1970 on");
+        return bad(ret_detail, "time", "must be an RFC 3339 time with a zone, from 1970 to 2262");
     codec_uint(event, time_ns);
     return STATUS_OK;
 }
@@ -302,6 +302,9 @@ static enum status line_parse(struct slice line, json_t **ret_object, struct det
     if (line.size > JSON_LINE_BYTES_MAX)
         return detail_set(ret_detail, STATUS_BAD_INPUT, "line: %zu bytes, more than %d", line.size,
                           JSON_LINE_BYTES_MAX);
+    if (line.size >= 3 &&
+        memcmp(line.data, "\xef\xbb\xbf", 3) == 0) /* RFC 8259, 8.1: may be ignored */
+        line = (struct slice){line.data + 3, line.size - 3};
     if (line.size == 0)
         return detail_set(ret_detail, STATUS_BAD_INPUT, "line: empty");
     json_error_t error;

@@ -1,8 +1,8 @@
 /* json: the JSON form of events (CloudEvents 1.0, docs/protocol.md "JSON"), in and out.
  *
  * The only user of jansson. In: one JSON object → source, and the event's MessagePack appended to a
- * buffer. Out: a record → one line. 64-bit numbers outside `data` are strings (they pass 2^53). Not
- * on the hot path.
+ * buffer; a byte order mark before it is passed over. Out: a record → one line. 64-bit numbers
+ * outside `data` are strings (they pass 2^53). Not on the hot path.
  */
 #ifndef WEIR_COMMON_EVENT_JSON_H
 #define WEIR_COMMON_EVENT_JSON_H
@@ -55,6 +55,11 @@ MUST_USE enum status json_read_record(struct slice line, uint64_t now_ns, struct
  * null; bytes that are not UTF-8 U+FFFD; an integer key its digits, any other that is no string its
  * bytes in hex. FULL, NO_MEMORY, or as mp_skip. */
 MUST_USE enum status json_write_item(struct slice item, struct buffer *text);
+
+/* As json_write_item, for an event's data and keys of policies: every integer from −2^63 to 2^63 −
+ * 1 is a number, so that who reads the line again has what was stored. Only those above are
+ * strings. */
+MUST_USE enum status json_write_data(struct slice item, struct buffer *text);
 
 /* An accepted record as one CloudEvents line (no newline). Its `id` is the attribute of that name,
  * else the event id; attributes whose name means something else here are left out. */

@@ -7,8 +7,13 @@
 #include "common/base/clock.h"
 #include "common/event/json.h"
 
-/* Integers up to here survive readers that hold every number as a double. */
-#define SAFE_INTEGER_MAX (INT64_C(1) << 53)
+/* Which integers are numbers; those beyond are strings of their digits. */
+enum integers {
+    INTEGERS_OF_DOUBLES, /* up to ±2^53: they survive readers that hold every number as a double */
+    INTEGERS_OF_64_BITS, /* those that int64_t holds: a line that is read again has the same ones */
+};
+
+#define DOUBLES_INTEGER_MAX (INT64_C(1) << 53)
 
 static void character_write(uint8_t c, struct buffer *text)
 {
@@ -89,28 +94,30 @@ static struct slice digits_of(uint64_t value, int least, char number[NUMBER_BYTE
     return (struct slice){(const uint8_t *)number + at, (size_t)(NUMBER_BYTES - at)};
 }
 
-static void uint_write(uint64_t value, struct buffer *text)
+static void uint_write(uint64_t value, enum integers integers, struct buffer *text)
 {
     char number[NUMBER_BYTES];
-    bool safe = value <= SAFE_INTEGER_MAX;
+    uint64_t max = integers == INTEGERS_OF_64_BITS ? INT64_MAX : DOUBLES_INTEGER_MAX;
     struct slice digits = digits_of(value, 1, number);
-    if (safe)
+    if (value <= max)
         buffer_append(text, digits.data, digits.size);
     else
         string_write(digits, text);
 }
 
-static void negative_write(int64_t value, struct buffer *text)
+static void negative_write(int64_t value, enum integers integers, struct buffer *text)
 {
     char number[32];
-    bool safe = value >= -SAFE_INTEGER_MAX;
-    snprintf(number, sizeof number, safe ? "%" PRId64 : "\"%" PRId64 "\"", value);
+    bool plain = integers == INTEGERS_OF_64_BITS || value >= -DOUBLES_INTEGER_MAX;
+    snprintf(number, sizeof number, plain ? "%" PRId64 : "\"%" PRId64 "\"", value);
     buffer_append_text(text, number);
 }
 
-static enum status item_write(struct mp_reader *reader, struct buffer *text);
+static enum status item_write(struct mp_reader *reader, enum integers integers,
+                              struct buffer *text);
 
-static enum status array_write(struct mp_reader *reader, struct buffer *text)
+static enum status array_write(struct mp_reader *reader, enum integers integers,
+                               struct buffer *text)
 {
     uint32_t count;
     enum status status = mp_read_array(reader, &count);
@@ -120,7 +127,7 @@ static enum status array_write(struct mp_reader *reader, struct buffer *text)
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0)
             buffer_append_text(text, ",");
-        status = item_write(reader, text);
+        status = item_write(reader, integers, text);
         if (status != STATUS_OK)
             return status;
     }
@@ -153,7 +160,7 @@ static enum status key_write(struct mp_reader *reader, struct buffer *text)
     return text->status;
 }
 
-static enum status map_write(struct mp_reader *reader, struct buffer *text)
+static enum status map_write(struct mp_reader *reader, enum integers integers, struct buffer *text)
 {
     uint32_t pairs;
     enum status status = mp_read_map(reader, &pairs);
@@ -167,7 +174,7 @@ static enum status map_write(struct mp_reader *reader, struct buffer *text)
         if (status != STATUS_OK)
             return status;
         buffer_append_text(text, ":");
-        status = item_write(reader, text);
+        status = item_write(reader, integers, text);
         if (status != STATUS_OK)
             return status;
     }
@@ -175,7 +182,8 @@ static enum status map_write(struct mp_reader *reader, struct buffer *text)
     return text->status;
 }
 
-static enum status number_write(struct mp_reader *reader, enum mp_type type, struct buffer *text)
+static enum status number_write(struct mp_reader *reader, enum mp_type type, enum integers integers,
+                                struct buffer *text)
 {
     uint64_t whole = 0;
     int64_t negative = 0;
@@ -186,9 +194,9 @@ static enum status number_write(struct mp_reader *reader, enum mp_type type, str
     if (status != STATUS_OK)
         return status;
     if (type == MP_UINT)
-        uint_write(whole, text);
+        uint_write(whole, integers, text);
     else if (type == MP_NEGATIVE)
-        negative_write(negative, text);
+        negative_write(negative, integers, text);
     else
         float_write(real, text);
     return text->status;
@@ -222,9 +230,9 @@ static enum status word_write(struct mp_reader *reader, struct buffer *text)
     return status == STATUS_OK ? text->status : status;
 }
 
-/* Recursion is bounded: json_write_item has skipped the item, so it is at most MP_DEPTH_MAX deep.
+/* Recursion is bounded: whole_item_write has skipped the item, so it is at most MP_DEPTH_MAX deep.
  */
-static enum status item_write(struct mp_reader *reader, struct buffer *text)
+static enum status item_write(struct mp_reader *reader, enum integers integers, struct buffer *text)
 {
     enum mp_type type;
     enum status status = mp_peek(reader, &type);
@@ -232,13 +240,13 @@ static enum status item_write(struct mp_reader *reader, struct buffer *text)
         return status;
     switch (type) {
     case MP_ARRAY:
-        return array_write(reader, text);
+        return array_write(reader, integers, text);
     case MP_MAP:
-        return map_write(reader, text);
+        return map_write(reader, integers, text);
     case MP_UINT:
     case MP_NEGATIVE:
     case MP_FLOAT:
-        return number_write(reader, type, text);
+        return number_write(reader, type, integers, text);
     case MP_TEXT:
     case MP_BIN:
     case MP_EXT:
@@ -250,12 +258,22 @@ static enum status item_write(struct mp_reader *reader, struct buffer *text)
     return STATUS_MALFORMED;
 }
 
-enum status json_write_item(struct slice item, struct buffer *text)
+static enum status whole_item_write(struct slice item, enum integers integers, struct buffer *text)
 {
     struct mp_reader reader = mp_reader_of(item);
     struct mp_reader probe = reader;
     enum status status = mp_skip(&probe);
-    return status == STATUS_OK ? item_write(&reader, text) : status;
+    return status == STATUS_OK ? item_write(&reader, integers, text) : status;
+}
+
+enum status json_write_item(struct slice item, struct buffer *text)
+{
+    return whole_item_write(item, INTEGERS_OF_DOUBLES, text);
+}
+
+enum status json_write_data(struct slice item, struct buffer *text)
+{
+    return whole_item_write(item, INTEGERS_OF_64_BITS, text);
 }
 
 static void member_write(const char *name, struct slice value, struct buffer *text)
@@ -335,7 +353,7 @@ enum status json_write_accepted(uint64_t event_id, uint64_t accepted_at_ns, stru
     member_write("subject", event->subject, text);
     time_write("time", event->occurred_at_ns, text);
     buffer_append_text(text, ",\"schemaversion\":");
-    uint_write(event->schema_version, text);
+    uint_write(event->schema_version, INTEGERS_OF_64_BITS, text);
     digits_write("sequence", sequence, 20, text);
     digits_write("eventid", event_id, 1, text);
     time_write("acceptedat", accepted_at_ns, text);
@@ -343,7 +361,7 @@ enum status json_write_accepted(uint64_t event_id, uint64_t accepted_at_ns, stru
     if (status != STATUS_OK)
         return status;
     buffer_append_text(text, ",\"data\":");
-    status = json_write_item(event->data, text);
+    status = json_write_data(event->data, text);
     if (status != STATUS_OK)
         return status;
     buffer_append_text(text, "}");
@@ -369,12 +387,12 @@ static enum status refused_event_write(const struct json_rejection *rejection, s
     if (event == NULL)
         return STATUS_OK;
     buffer_append_text(text, ",\"schemaversion\":");
-    uint_write(event->schema_version, text);
+    uint_write(event->schema_version, INTEGERS_OF_64_BITS, text);
     enum status status = attributes_write(event->attributes, text);
     if (status != STATUS_OK)
         return status;
     buffer_append_text(text, ",\"data\":");
-    return json_write_item(event->data, text);
+    return json_write_data(event->data, text);
 }
 
 enum status json_write_rejected(const struct json_rejection *rejection, struct buffer *text)
@@ -397,7 +415,7 @@ enum status json_write_rejected(const struct json_rejection *rejection, struct b
     member_if_known("policy", rejection->policy, text);
     if (rejection->key.size > 0) {
         buffer_append_text(text, ",\"key\":");
-        status = json_write_item(rejection->key, text);
+        status = json_write_data(rejection->key, text);
     }
     if (rejection->has_retry_after)
         digits_write("retryafter", rejection->retry_after_ns, 1, text);

@@ -112,7 +112,7 @@ static void give_json(context *to, struct mp_reader *reader)
     struct slice item;
     buffer_clear(&engine->scratch);
     if (mp_read_raw(reader, &item) == STATUS_OK &&
-        json_write_item(item, &engine->scratch) == STATUS_OK)
+        json_write_data(item, &engine->scratch) == STATUS_OK)
         sqlite3_result_text64(to, (const char *)engine->scratch.data, engine->scratch.size,
                               SQLITE_TRANSIENT, SQLITE_UTF8);
     else

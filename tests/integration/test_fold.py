@@ -88,6 +88,32 @@ class Fold(unittest.TestCase):
                 self.assertEqual(folded[view]["digest"], live["digest"], view)
                 self.assertEqual(folded[view]["event_id"], str(len(accepted)))
 
+    def test_integers_of_64_bits_come_through_history_as_they_are(self):
+        """Ids of 64 bits, such as those with a time in them, as keys of a policy and in data."""
+        account, amount = 2**60 + 7, 2**53 + 1
+        policy = '[policy "account"]\nkey = data.account\nquota = 2\nwindow = 3600s\n'
+        payments = [
+            weir.event("order.confirmed", "o", {"account": account, "amount_minor": amount, "currency": "EUR"},
+                       schema_version=2)
+        ] * 3
+        with weir.Station(policy=policy) as station:
+            station.start_processor()
+            station.start_projector()
+            station.ingest().send("shop", 0, 0, payments)
+            query = station.query()
+            position = lambda reply: (reply["event_id"], reply["rejection_id"])
+            weir.until(lambda: position(query.view("limits")) == (2, 1), "all three in the view")
+            live = {view: query.view(view) for view in VIEWS}
+            lines = ""
+            for stream in ("accepted", "rejected"):
+                _, out, _ = station.run("processor", "history", "--store", station.store, "--stream", stream)
+                lines += out
+            out, _ = self.fold(station, lines.splitlines(), "--json", "--policy", station.folder / "policy.ini")
+            self.assertEqual(live["revenue"]["rows"], [{"currency": "EUR", "total_minor": 2 * amount}])
+            self.assertEqual(live["limits"]["rows"][0]["key"], account)
+            for reply in map(json.loads, out.splitlines()):
+                self.assertEqual(reply["digest"], live[reply["view"]]["digest"], reply["view"])
+
     def sql_views(self, station, **files):
         folder = station.folder / "views"
         folder.mkdir(exist_ok=True)

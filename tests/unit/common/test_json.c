@@ -154,9 +154,10 @@ static void says_which_member_or_column_is_wrong(void **state)
         {"{\"type\":\"t\",\"source\":\"a b\"}", "source: byte 0x20 at 1 is outside [!-~]"},
         {"{\"type\":\"t\",\"source\":\"\"}", "source: 0 bytes, not 1 to 128"},
         {"{\"type\":\"t\",\"source\":7}", "source: must be a string"},
-        {"{\"type\":\"t\",\"time\":\"yesterday\"}", "time: must be an RFC 3339 time from 1970 on"},
+        {"{\"type\":\"t\",\"time\":\"yesterday\"}",
+         "time: must be an RFC 3339 time with a zone, from 1970 to 2262"},
         {"{\"type\":\"t\",\"time\":\"2026-01-02T03:04:05Z\\u0000\"}",
-         "time: must be an RFC 3339 time from 1970 on"},
+         "time: must be an RFC 3339 time with a zone, from 1970 to 2262"},
         {"{\"type\":\"t\",\"time\":5}", "time: must be a string"},
         {"{\"type\":\"t\",\"time\":\"2400-01-01T00:00:00Z\"}",
          "occurred_at: not an integer from 0 to 2^63 - 1, at byte 1"},
@@ -257,6 +258,41 @@ static void writes_every_type_of_item(void **state)
                                   "b\x80"),
                         "{\"a\":[1],\"b\":{}}");
     assert_string_equal(ITEM_TEXT("\x83\x05\x01\xff\x02\xc0\x03"), "{\"5\":1,\"-1\":2,\"c0\":3}");
+}
+
+/* Whoever reads a line again must have the integers that were stored, not texts of their digits. */
+static void integers_in_data_and_keys_are_numbers_as_far_as_they_can_be_read_again(void **state)
+{
+    (void)state;
+    static const char line[] =
+        "{\"type\":\"t\",\"data\":{\"a\":[9007199254740993,9223372036854775807],"
+        "\"b\":{\"c\":-9223372036854775808}}}";
+    struct event event = read_line(line);
+    buffer_clear(&text);
+
+    assert_int_equal(json_write_accepted(1, 2, slice_of_text("s"), 3, &event, &text), STATUS_OK);
+
+    buffer_append(&text, "", 1);
+    assert_non_null(strstr((const char *)text.data, strstr(line, "\"data\":")));
+    buffer_clear(&text);
+    assert_int_equal(
+        json_write_data((struct slice){(const uint8_t *)"\xcf\x80\0\0\0\0\0\0\0", 9}, &text),
+        STATUS_OK);
+    buffer_append(&text, "", 1);
+    assert_string_equal((const char *)text.data, "\"9223372036854775808\"");
+    buffer_clear(&text);
+    struct json_rejection rejection = {.reason = REASON_RATE_LIMITED,
+                                       .key = {(const uint8_t *)"\xcf\x7f\0\0\0\0\0\0\x01", 9}};
+    assert_int_equal(json_write_rejected(&rejection, &text), STATUS_OK);
+    buffer_append(&text, "", 1);
+    assert_non_null(strstr((const char *)text.data, "\"key\":9151314442816847873"));
+}
+
+static void a_byte_order_mark_before_a_line_is_passed_over(void **state)
+{
+    (void)state;
+    struct event event = read_line("\xef\xbb\xbf{\"type\":\"t\"}");
+    assert_int_equal(event.type.size, 1);
 }
 
 static void malformed_bytes_and_a_full_buffer_are_told(void **state)
@@ -367,6 +403,8 @@ int main(void)
         cmocka_unit_test(refuses_a_line_or_an_event_that_is_too_large),
         cmocka_unit_test(tells_when_the_buffer_is_full),
         cmocka_unit_test(writes_every_type_of_item),
+        cmocka_unit_test(integers_in_data_and_keys_are_numbers_as_far_as_they_can_be_read_again),
+        cmocka_unit_test(a_byte_order_mark_before_a_line_is_passed_over),
         cmocka_unit_test(malformed_bytes_and_a_full_buffer_are_told),
         cmocka_unit_test(writes_an_accepted_event_as_a_cloud_event),
         cmocka_unit_test(the_event_id_stands_in_for_a_missing_id),
