@@ -124,6 +124,9 @@ void sql_edition_park(struct sql_views *views, struct sql_slot *slot, struct sql
                       const struct detail *why)
 {
     sql_slot_set_problem(slot, why);
+    if (edition->version == NULL)
+        return; /* lost together with the transaction: it is made anew when the file is offered
+                   again */
     edition->is_parked = true;
     edition->is_changed = true;
     views->wants_commit = true;

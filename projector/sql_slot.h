@@ -68,7 +68,7 @@ void sql_edition_make(struct sql_views *views, struct sql_slot *slot, struct sql
 /* Takes an edition and its tables out; the transaction is to be committed soon. */
 void sql_edition_remove(struct sql_views *views, struct sql_slot *slot,
                         struct sql_edition *edition);
-/* It goes no further. A next one is taken out. */
+/* It goes no further. A next one is taken out; one that was lost is made anew, and fails again. */
 void sql_edition_park(struct sql_views *views, struct sql_slot *slot, struct sql_edition *edition,
                       const struct detail *why);
 bool sql_edition_is_running(const struct sql_edition *edition);

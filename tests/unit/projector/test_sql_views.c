@@ -251,6 +251,27 @@ static void an_endless_statement_costs_the_others_nothing_but_a_replay(void **un
     close_views(&s);
 }
 
+static void an_endless_statement_before_the_first_commit_parks_its_view_all_the_same(void **unused)
+{
+    (void)unused;
+    struct station s = {.event_id = 0};
+    open_views(&s);
+    offer(&s, "endless", endless_at_b);
+    live(&s, "ab"); /* takes the tables with it */
+    assert_true(sql_views_take_loss(s.views));
+    expect_in_reply(&s, "endless",
+                    "endless.sql:5: event 2 (b): the statement takes too many steps");
+    assert_false(sql_views_knows(s.views, "endless"));
+    offer(&s, "endless", endless_at_b);
+    commit(&s);
+    catch_up(&s);
+    expect_in_reply(&s, "endless", "parked: endless.sql:5: event 2 (b): the statement takes too");
+    commit(&s);
+    reopen(&s);
+    expect_in_reply(&s, "endless", "parked: endless.sql:5: event 2 (b): the statement takes too");
+    close_views(&s);
+}
+
 /* ---- transactions, restarts ---- */
 
 static void what_was_not_committed_is_fed_again(void **unused)
@@ -458,6 +479,7 @@ int main(void)
         TEST(an_event_that_fails_parks_one_view_and_no_other),
         TEST(an_edit_that_fails_at_an_event_leaves_the_old_one),
         TEST(an_endless_statement_costs_the_others_nothing_but_a_replay),
+        TEST(an_endless_statement_before_the_first_commit_parks_its_view_all_the_same),
         TEST(what_was_not_committed_is_fed_again),
         TEST(tables_that_were_not_committed_are_made_again),
         TEST(a_version_that_was_being_made_goes_on_after_a_restart),
