@@ -112,15 +112,19 @@ static enum status segments_look(const struct kept *kept, struct walk *walk,
     return STATUS_OK;
 }
 
-/* Oldest first, each gone for good before the next goes: the log never has a hole. */
-static enum status segments_remove(const struct kept *kept, size_t count, struct detail *ret_detail)
+/* Oldest first, each gone for good before the next goes: the log never has a hole. ret_removed is
+ * how many went, also where not all did. */
+static enum status segments_remove(const struct kept *kept, size_t count, uint32_t *ret_removed,
+                                   struct detail *ret_detail)
 {
+    *ret_removed = 0;
     for (size_t i = 0; i < count; i++) {
         char name[SEGMENT_NAME_BYTES];
         segment_name(kept->segments.numbers[i], name);
         if (unlinkat(kept->folder.fd, name, 0) != 0)
             return detail_set(ret_detail, STATUS_IO, "%s/%s: cannot remove: %s", kept->folder.path,
                               name, strerror(errno));
+        ++*ret_removed;
         const enum status status = folder_sync(&kept->folder, ret_detail);
         if (status != STATUS_OK)
             return status;
@@ -243,11 +247,10 @@ enum status retention_apply(const char *directory, const struct retention_option
     if (status == STATUS_OK)
         status = first_find(&kept, options, durable, need, &walk, segments, &first, ret_detail);
     if (status == STATUS_OK)
-        status = segments_remove(&kept, first, ret_detail);
+        status = segments_remove(&kept, first, ret_segments, ret_detail);
     for (size_t i = 0; status == STATUS_OK && i < kept.snapshots.count; i++)
         if (kept.snapshots.numbers[i] < kept.segments.numbers[first])
             status = snapshot_remove(directory, kept.snapshots.numbers[i], ret_detail);
-    *ret_segments = (uint32_t)first;
 out:
     walk_fini(&walk);
     free(segments);

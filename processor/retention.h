@@ -26,8 +26,8 @@ struct retention_need {
     uint64_t after_ns;  /* what is later is pinned; PIN_NONE */
 };
 
-/* Drops what may go; `durable` was read after the pin was. ret_segments is how many went, 0 mostly.
- * IO, DAMAGED, NO_MEMORY: try again later. */
+/* Drops what may go; `durable` was read after the pin was. ret_segments is how many went, 0 mostly,
+ * also after a failure. IO, DAMAGED, NO_MEMORY: try again later. */
 MUST_USE enum status retention_apply(const char *directory, const struct retention_options *options,
                                      const struct durable *durable,
                                      const struct retention_need *need, uint32_t *ret_segments,

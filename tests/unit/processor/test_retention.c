@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -380,6 +381,33 @@ static void snapshots_that_a_kill_left_behind_go_with_the_next(void **state)
     assert_false(path_exists(to));
 }
 
+static void what_cannot_be_removed_stays_with_all_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    struct detail detail;
+    char path[FIXTURE_PATH_BYTES + 64], aside[FIXTURE_PATH_BYTES + 64];
+    uint32_t dropped = 0;
+    grow(f);
+    snapshot_path(f, segment_of(f, 6), path, sizeof path);
+    assert_int_equal(unlink(path), 0); /* the segment is not looked into */
+    (void)snprintf(path, sizeof path, "%s/log/%020llu.seg", f->folder,
+                   (unsigned long long)segment_of(f, 6));
+    (void)snprintf(aside, sizeof aside, "%s/aside", f->folder);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(mkdir(path, 0700), 0); /* is not unlinked, even by root */
+    const struct retention_options keep_two = KEEP_TWO;
+    const struct retention_need need = {.window_ns = SHORT_NS, .after_ns = PIN_NONE};
+    const struct durable durable = log_durable(f->service.log);
+    assert_int_equal(retention_apply(f->folder, &keep_two, &durable, &need, &dropped, &detail),
+                     STATUS_IO);
+    assert_non_null(strstr(detail.text, "cannot remove"));
+    assert_int_equal(dropped, 1);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 4);
+    expect_ok(fold_from(f, segment_of(f, 2), &detail), &detail);
+}
+
 static void one_good_snapshot_is_not_enough(void **state)
 {
     struct fixture *f = *state;
@@ -457,6 +485,7 @@ int main(void)
         TEST(a_fold_over_a_change_that_lacks_something_says_so),
         TEST(damaged_snapshots_do_not_count),
         TEST(snapshots_that_a_kill_left_behind_go_with_the_next),
+        TEST(what_cannot_be_removed_stays_with_all_behind_it),
         TEST(one_good_snapshot_is_not_enough),
         TEST(a_change_that_reaches_back_to_what_is_gone_is_not_made),
         TEST(the_filler_pins_what_it_reads),
