@@ -59,26 +59,29 @@ member() {
     grep -m 1 -o "\"$1\": *\"\?[^\",]*" | sed 's/.*[: "]\([^"]*\)$/\1/'
 }
 
+# random_below N: sets `random`. A subshell has random numbers of its own, whatever the seed.
 random_below() {
-    echo $(((RANDOM << 45 | RANDOM << 30 | RANDOM << 15 | RANDOM) % $1))
+    random=$(((RANDOM << 45 | RANDOM << 30 | RANDOM << 15 | RANDOM) % $1))
 }
 
-# A random moment of the log: an event in every even question, else a time.
+# moment NUMBER: sets `at` to a random moment of the log: an event in every even question, else a time.
 moment() {
     if [ $(($1 % 2)) -eq 0 ]; then
-        echo "#$(($(random_below "$last_id") + 1))"
+        random_below "$last_id"
+        at="#$((random + 1))"
     else
-        local ns=$((first_ns + $(random_below $((last_ns - first_ns)))))
-        date -u -d "@$((ns / 1000000000)).$(printf %09d $((ns % 1000000000)))" +%Y-%m-%dT%H:%M:%S.%NZ
+        random_below $((last_ns - first_ns))
+        local ns=$((first_ns + random))
+        at=$(date -u -d "@$((ns / 1000000000)).$(printf %09d $((ns % 1000000000)))" +%Y-%m-%dT%H:%M:%S.%NZ)
     fi
 }
 
 # measure VIEW: the milliseconds of all questions, in $scratch/took.
 measure() {
-    local number at began
+    local number at began random
     : >"$scratch/took"
     for number in $(seq "$questions"); do
-        at=$(moment "$number")
+        moment "$number"
         began=$EPOCHREALTIME
         ask "$1" --at "$at" >"$scratch/answer" || die "no answer for $1 as of $at"
         echo $((${EPOCHREALTIME/./} - ${began/./})) >>"$scratch/took"
