@@ -356,8 +356,10 @@ class Hostile(unittest.TestCase):
 
     def answer(self, source, epoch, first, events):
         """The ack that a submission under any epoch and sequence gets. Of gap and fenced one per
-        source and 100 ms is promised, not more."""
+        source and 100 ms is promised, not more, by the times of batches: the hello has one of after the
+        pause, and what is sent behind its answer none of before."""
         time.sleep(0.11)
+        self.control.hello("pause")
         source.ingest.send(source.name, epoch, first, events)
         return source.acks.next(source.name)
 

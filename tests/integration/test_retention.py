@@ -74,14 +74,15 @@ class Retention(unittest.TestCase):
         station.policy_arguments = []
         return station.start_processor("--refusal-records", 2**31, *arguments)
 
-    def drop(self, station, source, number=1):
-        """Until at least `number` more segments are dropped (KEEP_TWO)."""
+    def drop(self, station, source, number=1, each=lambda: None):
+        """Until at least `number` more segments are dropped (KEEP_TWO); `each`: after each submission."""
         control = station.control()
         for _ in range(number):
             first = control.status()["first_event_id"]
 
             def dropped(first=first):
                 fill(station, source, STEP, subjects=400)
+                each()
                 return control.status()["first_event_id"] > first
 
             weir.until(dropped, "an old segment to go")
@@ -166,9 +167,8 @@ class Retention(unittest.TestCase):
             self.restart(station, *SMALL, *KEEP_TWO)
             self.assertEqual(place(station.control().status()), before)
             source = station.source("s")
-        fill(station, source, STEP)
+        self.drop(station, source, each=whole.keep)  # however far the snapshots had come
         status = station.control().status()
-        self.assertGreater(status["first_event_id"], 1)
         station.processor.stop()
         digest, accepted, rejected = whole.check(policies)
         self.assertEqual(digest, status["durable"]["state_digest"])
@@ -290,10 +290,10 @@ class Retention(unittest.TestCase):
             station.processor.kill()
             self.restart(station, *SMALL, *KEEP_TWO)
             source = station.source("s")
+        self.drop(station, source, each=whole.keep)  # however far the snapshots had come
         status = station.control().status()
         print(f"{done} changes, {refused} reached too far, first event {status['first_event_id']}")
         self.assertGreater(done, 0)
-        self.assertGreater(status["first_event_id"], 1)
         station.processor.stop()
         digest, _, _ = whole.check(first)
         self.assertEqual(digest, status["durable"]["state_digest"])

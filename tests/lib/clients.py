@@ -226,11 +226,12 @@ class Source:
         self.last_sequence += len(events)
 
     def resend(self):
+        """All that has no ack; nothing while the next sequence is one of raw bytes, which are not kept."""
         while self.sent and self.sent[0][0] + len(self.sent[0][1]) <= self.acknowledged + 1:
             self.sent.popleft()
-        assert self.sent and self.sent[0][0] <= self.acknowledged + 1, "an ack of raw bytes was lost"
-        for first, events in self.sent:
-            self.ingest.send(self.name, self.epoch, first, events)
+        if self.sent and self.sent[0][0] <= self.acknowledged + 1:
+            for first, events in self.sent:
+                self.ingest.send(self.name, self.epoch, first, events)
 
     def next_ack(self):
         """The next ack for this epoch; older ones belong to a predecessor."""

@@ -3,12 +3,12 @@ reader of the text format of Prometheus, and a headless Chromium driven over Web
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.request
 
 import weir
@@ -175,5 +175,8 @@ class Browser:
         finally:
             self.driver.terminate()
             self.driver.wait()
-            time.sleep(0.1)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            weir.until(self.is_gone, "the browser's last words in its folder")
+
+    def is_gone(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return not os.path.exists(self.folder)
