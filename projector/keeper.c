@@ -12,10 +12,11 @@
 #define KIND "built-in"
 
 enum {
-    TAKEN_BYTES_MAX = 32 * 1024 * 1024, /* of one view; more than that is written at once */
-    PORTION_ROWS = 2048,                /* written in one turn, some ms */
-    COST_SHARE = 29,                    /* times the cost between two checkpoints */
-    ROW_COST_NS = 2000,                 /* to write one row, as a rule */
+    TAKEN_BYTES_MAX = 32 * 1024 * 1024,       /* of one view; more than that is written at once */
+    PACKED_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* room for a snapshot; more is given back */
+    PORTION_ROWS = 2048,                      /* written in one turn, some ms */
+    COST_SHARE = 29,                          /* times the cost between two checkpoints */
+    ROW_COST_NS = 2000,                       /* to write one row, as a rule */
 };
 #define EXPECTED_PAUSE_NS_MAX (10 * NS_PER_S)
 
@@ -37,7 +38,8 @@ struct keeper {
     struct log_id log_id;
     uint64_t snapshot_every; /* events, at least */
     struct kept_view *views;
-    char *policy; /* in force where the checkpoint was taken */
+    struct buffer packed; /* scratch of snapshots */
+    char *policy;         /* in force where the checkpoint was taken */
     bool is_writing;
     uint64_t cost_ns;  /* of the checkpoint so far */
     uint64_t ended_ns; /* the last one; the first: when the keeper was opened */
@@ -237,8 +239,10 @@ static void take_snapshot(struct keeper *keeper, uint32_t place)
         view->snapshot_count == SNAPSHOTS_WAITING_MAX)
         return;
     struct snapshot *snapshot = &view->snapshots[view->snapshot_count];
-    if (snapshot_take(keeper->fold, rows, snapshot) == STATUS_OK)
+    if (snapshot_take(keeper->fold, rows, &keeper->packed, snapshot) == STATUS_OK)
         view->snapshot_count++;
+    if (keeper->packed.capacity > PACKED_KEPT_BYTES_MAX)
+        buffer_fini(&keeper->packed);
     view->snapshot_event_id = event_id;
 }
 
@@ -279,6 +283,7 @@ enum status keeper_open(const struct keeper_options *options, struct keeper **re
     keeper->store = options->store;
     keeper->fold = options->fold;
     keeper->log_id = options->log_id;
+    buffer_init(&keeper->packed, SNAPSHOT_BYTES_MAX);
     keeper->snapshot_every =
         options->snapshot_every > 0 ? options->snapshot_every : SNAPSHOT_EVERY_EVENTS;
     keeper->policy = malloc(POLICY_TEXT_BYTES_MAX);
@@ -308,6 +313,7 @@ void keeper_close(struct keeper **keeper)
         buffer_fini(&old->views[i].taken);
         drop_snapshots(&old->views[i], old->views[i].snapshot_count);
     }
+    buffer_fini(&old->packed);
     free(old->views);
     free(old->policy);
     free(old);

@@ -55,6 +55,14 @@ static inline struct slice slice_of_text(const char *text)
 static inline bool equal_short(const uint8_t *a, const uint8_t *b, size_t size)
 {
     uint64_t a_words[4], b_words[4];
+    uint32_t a_halves[2], b_halves[2];
+    if (size >= 4 && size < 8) {
+        memcpy(a_halves, a, 4);
+        memcpy(b_halves, b, 4);
+        memcpy(a_halves + 1, a + size - 4, 4);
+        memcpy(b_halves + 1, b + size - 4, 4);
+        return ((a_halves[0] ^ b_halves[0]) | (a_halves[1] ^ b_halves[1])) == 0;
+    }
     if (size < 8 || size > 32)
         return size == 0 || memcmp(a, b, size) == 0;
     size_t half = size < 16 ? 8 : 16; /* bytes from either end */
@@ -73,6 +81,14 @@ static inline bool equal_short(const uint8_t *a, const uint8_t *b, size_t size)
 static inline void copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {
     uint64_t words[4];
+    uint32_t halves[2];
+    if (size >= 4 && size < 8) {
+        memcpy(halves, from, 4);
+        memcpy(halves + 1, from + size - 4, 4);
+        memcpy(to, halves, 4);
+        memcpy(to + size - 4, halves + 1, 4);
+        return;
+    }
     if (size < 8 || size > 32) {
         if (size > 0)
             memcpy(to, from, size);

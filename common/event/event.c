@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/event/mp_head.h"
+
 static const char reserved[] = "weir"; /* types and sources that begin so are Weir's own */
 
 static bool is_reserved(struct slice name)
@@ -218,21 +220,38 @@ enum status event_source_check(struct slice source, struct detail *ret_detail)
     return STATUS_OK;
 }
 
-/* Moves from the start of a map to the value of `key`. */
-static enum status map_find(struct mp_reader *reader, struct slice key)
+/* mp_skip, at once past the usual items. */
+static inline enum status value_skip(struct mp_reader *reader)
 {
+    size_t left = (size_t)(reader->end - reader->at);
+    size_t bytes = left > 0 ? mp_plain_bytes[*reader->at] : 0;
+    if (bytes > 0 && bytes <= left) {
+        reader->at += bytes;
+        return STATUS_OK;
+    }
+    struct mp_reader copy = *reader;
+    enum status status = mp_skip(&copy);
+    reader->at = copy.at;
+    return status;
+}
+
+enum status event_member(struct slice map, struct slice name, struct mp_reader *ret_value)
+{
+    struct mp_reader reader = mp_reader_of(map);
     enum mp_type type;
     uint32_t pairs = 0;
-    if (mp_peek(reader, &type) != STATUS_OK || type != MP_MAP)
+    if (mp_peek(&reader, &type) != STATUS_OK || type != MP_MAP)
         return STATUS_NOT_FOUND;
-    enum status status = mp_read_map(reader, &pairs);
+    enum status status = mp_read_map(&reader, &pairs);
     for (uint32_t i = 0; status == STATUS_OK && i < pairs; i++) {
-        struct slice name;
-        status = mp_read_text(reader, &name);
-        if (status == STATUS_OK && slice_equal(name, key))
+        struct slice key;
+        status = mp_read_text(&reader, &key);
+        if (status == STATUS_OK && slice_equal(key, name)) {
+            *ret_value = reader;
             return STATUS_OK;
+        }
         if (status == STATUS_OK)
-            status = mp_skip(reader);
+            status = value_skip(&reader);
     }
     return status == STATUS_OK ? STATUS_NOT_FOUND : status;
 }
@@ -241,19 +260,21 @@ enum status event_field(struct slice map, struct slice dotted_path, struct mp_re
 {
     if (dotted_path.size == 0)
         return STATUS_NOT_FOUND;
-    struct mp_reader reader = mp_reader_of(map);
+    struct mp_reader value = mp_reader_of(map);
     const uint8_t *step = dotted_path.data;
     const uint8_t *path_end = step + dotted_path.size;
     for (;;) {
         const uint8_t *dot = memchr(step, '.', (size_t)(path_end - step));
         const uint8_t *step_end = dot != NULL ? dot : path_end;
-        enum status status = map_find(&reader, (struct slice){step, (size_t)(step_end - step)});
+        struct slice here = {value.at, (size_t)(value.end - value.at)};
+        struct slice name = {step, (size_t)(step_end - step)};
+        enum status status = event_member(here, name, &value);
         if (status != STATUS_OK)
             return status;
         if (dot == NULL)
             break;
         step = dot + 1;
     }
-    *ret_value = reader;
+    *ret_value = value;
     return STATUS_OK;
 }

@@ -53,6 +53,8 @@ MUST_USE enum status event_read_stored(struct mp_reader *reader, struct event *r
  * failure. */
 MUST_USE enum status event_source_check(struct slice source, struct detail *ret_detail);
 
+/* The value of `name`, dots and all, in a map's MessagePack; else as event_field. */
+MUST_USE enum status event_member(struct slice map, struct slice name, struct mp_reader *ret_value);
 /* The value at a dotted path in a map's MessagePack ("amount", "card.country"); NOT_FOUND if a step
  * is missing or not a map. The reader then stands at the value. */
 MUST_USE enum status event_field(struct slice map, struct slice dotted_path,

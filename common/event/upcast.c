@@ -64,7 +64,8 @@ enum status upcast_event_with(const struct upcast *const *table, uint32_t count,
             scratch->status = STATUS_OK;
             return status;
         }
-        migrated.data = (struct slice){scratch->data + start, scratch->size - start};
+        if (scratch->size > start)
+            migrated.data = (struct slice){scratch->data + start, scratch->size - start};
         migrated.schema_version++;
     }
     *event = migrated;

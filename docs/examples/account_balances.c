@@ -24,7 +24,7 @@ static bool amount_of(const struct event *event, uint64_t *ret_amount)
     if (slice_equal_text(event->type, "account.opened"))
         return true;
     return is_booking(event->type) &&
-           event_field(event->data, slice_of_text("amount"), &value) == STATUS_OK &&
+           event_member(event->data, slice_of_text("amount"), &value) == STATUS_OK &&
            mp_read_uint(&value, ret_amount) == STATUS_OK && *ret_amount <= INT64_MAX;
 }
 

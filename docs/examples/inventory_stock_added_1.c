@@ -10,10 +10,8 @@ static enum status change(struct slice data, struct buffer *ret_data, struct det
 {
     struct mp_reader ignored, reader = mp_reader_of(data);
     uint32_t pairs = 0;
-    if (event_field(data, slice_of_text("quantity"), &ignored) == STATUS_OK) {
-        buffer_append(ret_data, data.data, data.size);
-        return ret_data->status;
-    }
+    if (event_member(data, slice_of_text("quantity"), &ignored) == STATUS_OK)
+        return STATUS_OK;
     enum status status = mp_read_map(&reader, &pairs);
     codec_map(ret_data, pairs);
     for (uint32_t i = 0; i < pairs && status == STATUS_OK; i++) {

@@ -522,6 +522,20 @@ void rows_restore_left_out(struct rows *rows, uint64_t left_out)
     rows->left_out = left_out;
 }
 
+/* size of the key, key, value */
+static void row_pack(const struct rows *rows, uint32_t place, struct buffer *buffer)
+{
+    struct slice key = key_of(rows, place);
+    struct slice value = {(const uint8_t *)(row_of(rows, place) + 1), rows->type->value_bytes};
+    uint16_t key_bytes = (uint16_t)key.size;
+    if (buffer_reserve(buffer, PACKED_HEAD_BYTES + key.size + value.size) != STATUS_OK)
+        return;
+    uint8_t *at = buffer->data + buffer->size;
+    memcpy(at, &key_bytes, PACKED_HEAD_BYTES);
+    at = codec_put_bytes(codec_put_bytes(at + PACKED_HEAD_BYTES, key), value);
+    buffer->size = (size_t)(at - buffer->data);
+}
+
 enum status rows_pack(struct rows *rows, struct buffer *buffer)
 {
     if (rows_sort(rows) != STATUS_OK)
@@ -529,12 +543,7 @@ enum status rows_pack(struct rows *rows, struct buffer *buffer)
     for (uint32_t i = 0; i < rows->count && buffer->status == STATUS_OK; i++) {
         if (i + PREFETCHED_ROWS < rows->count)
             prefetch_row(rows, rows->order[i + PREFETCHED_ROWS]);
-        uint32_t place = rows->order[i];
-        struct slice key = key_of(rows, place);
-        uint16_t key_bytes = (uint16_t)key.size;
-        buffer_append(buffer, &key_bytes, sizeof key_bytes);
-        buffer_append(buffer, key.data, key.size);
-        buffer_append(buffer, row_of(rows, place) + 1, rows->type->value_bytes);
+        row_pack(rows, rows->order[i], buffer);
     }
     return buffer->status;
 }

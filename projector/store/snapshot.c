@@ -31,19 +31,18 @@ static enum status compress(const struct buffer *packed, struct buffer *ret_rows
     return STATUS_OK;
 }
 
-enum status snapshot_take(const struct fold *fold, struct rows *rows, struct snapshot *ret_snapshot)
+enum status snapshot_take(const struct fold *fold, struct rows *rows, struct buffer *scratch,
+                          struct snapshot *ret_snapshot)
 {
-    struct buffer packed;
     struct snapshot taken = {.position = fold_position(fold), .digest = rows_digest(rows)};
-    buffer_init(&packed, SNAPSHOT_BYTES_MAX);
     buffer_init(&taken.rows, 0);
-    enum status status = rows_pack(rows, &packed);
+    buffer_clear(scratch);
+    enum status status = rows_pack(rows, scratch);
     if (status == STATUS_OK)
-        status = compress(&packed, &taken.rows);
+        status = compress(scratch, &taken.rows);
     taken.policy = strdup(fold_policy(fold));
     if (taken.policy == NULL)
         status = STATUS_NO_MEMORY;
-    buffer_fini(&packed);
     if (status == STATUS_OK)
         *ret_snapshot = taken;
     else

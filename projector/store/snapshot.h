@@ -18,9 +18,11 @@ struct snapshot {
     char *policy;       /* INI text in force at the position */
 };
 
-/* Takes the view as it is now. FULL: larger than SNAPSHOT_BYTES_MAX; NO_MEMORY. */
+/* Takes the view as it is now. `scratch` (up to SNAPSHOT_BYTES_MAX) holds it packed meanwhile:
+ * memory that was used before need not be given by the kernel page by page. FULL: larger than that;
+ * NO_MEMORY. */
 MUST_USE enum status snapshot_take(const struct fold *fold, struct rows *rows,
-                                   struct snapshot *ret_snapshot);
+                                   struct buffer *scratch, struct snapshot *ret_snapshot);
 void snapshot_fini(struct snapshot *snapshot);
 
 /* Inside a transaction. */

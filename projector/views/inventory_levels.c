@@ -17,7 +17,7 @@ static bool quantity_of(const struct event *event, uint64_t *ret_quantity)
 {
     struct mp_reader value;
     return (slice_equal_text(event->type, added) || slice_equal_text(event->type, removed)) &&
-           event_field(event->data, slice_of_text("quantity"), &value) == STATUS_OK &&
+           event_member(event->data, slice_of_text("quantity"), &value) == STATUS_OK &&
            mp_read_uint(&value, ret_quantity) == STATUS_OK;
 }
 

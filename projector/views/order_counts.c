@@ -17,7 +17,7 @@ static struct slice status_of(const struct event *event)
 {
     struct mp_reader value;
     struct slice text;
-    if (event_field(event->data, slice_of_text("status"), &value) == STATUS_OK &&
+    if (event_member(event->data, slice_of_text("status"), &value) == STATUS_OK &&
         mp_read_text(&value, &text) == STATUS_OK && text.size <= STATUS_BYTES_MAX)
         return text;
     return slice_of_text("unknown");

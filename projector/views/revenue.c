@@ -16,10 +16,10 @@ static bool amount_of(const struct event *event, struct slice *ret_currency, uin
 {
     struct mp_reader currency, minor;
     return slice_equal_text(event->type, "order.confirmed") &&
-           event_field(event->data, slice_of_text("currency"), &currency) == STATUS_OK &&
+           event_member(event->data, slice_of_text("currency"), &currency) == STATUS_OK &&
            mp_read_text(&currency, ret_currency) == STATUS_OK && ret_currency->size > 0 &&
            ret_currency->size <= CURRENCY_BYTES_MAX &&
-           event_field(event->data, slice_of_text("amount_minor"), &minor) == STATUS_OK &&
+           event_member(event->data, slice_of_text("amount_minor"), &minor) == STATUS_OK &&
            mp_read_uint(&minor, ret_minor) == STATUS_OK;
 }
 

@@ -16,7 +16,7 @@
 
 static bool has(struct slice data, const char *field, struct mp_reader *ret_value)
 {
-    return event_field(data, slice_of_text(field), ret_value) == STATUS_OK;
+    return event_member(data, slice_of_text(field), ret_value) == STATUS_OK;
 }
 
 static enum status minor_of(struct mp_reader amount, int64_t *ret_minor, struct detail *ret_detail)
@@ -64,10 +64,8 @@ static enum status change(struct slice data, struct buffer *ret_data, struct det
 {
     struct mp_reader value;
     int64_t minor = 0;
-    if (has(data, "amount_minor", &value) || !has(data, "amount", &value)) {
-        buffer_append(ret_data, data.data, data.size);
-        return ret_data->status;
-    }
+    if (has(data, "amount_minor", &value) || !has(data, "amount", &value))
+        return STATUS_OK;
     enum status status = minor_of(value, &minor, ret_detail);
     return status == STATUS_OK ? copy_pairs(data, !has(data, "currency", &value), minor, ret_data)
                                : status;

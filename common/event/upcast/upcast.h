@@ -19,8 +19,8 @@ struct upcast {
     const char *name; /* of the file */
     const char *type; /* of the events */
     uint16_t from;    /* schema version; it leads to from + 1 */
-    /* Appends the new data, a map's MessagePack. INVALID, with the reason, when the old data is not
-     * as it should be. */
+    /* Appends the new data, a map's MessagePack, or nothing where the old data stays as it is.
+     * INVALID, with the reason, when that is not as it should be. */
     enum status (*change)(struct slice data, struct buffer *ret_data, struct detail *ret_detail);
 };
 
@@ -33,10 +33,10 @@ extern const uint32_t upcast_count;
 MUST_USE enum status upcast_check(const struct upcast *const *table, uint32_t count,
                                   struct detail *ret_detail);
 
-/* Migrates the event to the newest version there is: afterwards its data is in `scratch` (which
- * must not move while it is used: reserve first) and its schema_version the new one; `raw` stays as
- * it was stored. Nothing to do: OK, scratch untouched. INVALID, FULL, NO_MEMORY: the event stays as
- * it was, ret_detail says why. */
+/* Migrates the event to the newest version there is: afterwards data that changed is in `scratch`
+ * (which must not move while it is used: reserve first) and its schema_version the new one; `raw`
+ * stays as it was stored. Nothing to do: OK, scratch untouched. INVALID, FULL, NO_MEMORY: the event
+ * stays as it was, ret_detail says why. */
 MUST_USE enum status upcast_event_with(const struct upcast *const *table, uint32_t count,
                                        struct event *event, struct buffer *scratch,
                                        struct detail *ret_detail);
@@ -46,7 +46,7 @@ MUST_USE enum status upcast_event(struct event *event, struct buffer *scratch,
 /* Is the event of a version from which a migration leads? */
 bool upcast_is_due(const struct event *event);
 
-/* Was the event migrated? Its data then lies outside its raw bytes. */
+/* Did a migration change the data? It then lies outside the raw bytes. */
 static inline bool upcast_was(const struct event *event)
 {
     return event->data.data < event->raw.data ||

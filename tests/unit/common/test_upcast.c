@@ -144,6 +144,7 @@ static void an_order_gets_minor_units_and_a_currency(void **state)
         assert_int_equal(upcast_event(&f->event, &f->scratch, &detail), STATUS_OK);
         assert_int_equal(f->event.schema_version, 2);
         assert_string_equal(data_text(f), cases[i][1]);
+        assert_int_equal(upcast_was(&f->event), strcmp(cases[i][0], cases[i][1]) != 0);
     }
 }
 

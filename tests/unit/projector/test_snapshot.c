@@ -23,7 +23,10 @@ static void go_on(struct fold *fold, uint64_t count)
 static void write_now(struct store *store, struct fold *fold)
 {
     struct snapshot snapshot;
-    assert_int_equal(snapshot_take(fold, fold_view_rows(fold, 0), &snapshot), STATUS_OK);
+    struct buffer scratch;
+    buffer_init(&scratch, SNAPSHOT_BYTES_MAX);
+    assert_int_equal(snapshot_take(fold, fold_view_rows(fold, 0), &scratch, &snapshot), STATUS_OK);
+    buffer_fini(&scratch);
     assert_int_equal(snapshot_write(store, fold_view_type(fold, 0), &snapshot, NULL), STATUS_OK);
     snapshot_fini(&snapshot);
 }
