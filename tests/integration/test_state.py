@@ -2,12 +2,15 @@
 
 import json
 import random
+import shutil
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import small_log  # noqa: E402
 import weir  # noqa: E402
+from oracle import MS, Policy, policy_text  # noqa: E402
 
 QUOTA, WINDOW = 4, 3  # units, seconds
 
@@ -93,6 +96,79 @@ class State(unittest.TestCase):
             self.assertEqual(code, 0, err)
             self.assertIn("k: 2 of 2 units", out)
             self.assertIn("filled by #1 #3", out)
+
+    # ---- of one key, which the fold keeps alone, against the whole
+
+    KEYS = ("a", "b", "5", 5, -5, 1 << 63, "", "-5")  # of which a person writes some alike
+
+    def random_policies(self, rng):
+        """Which are in force, and how wide they are, differs."""
+        window = rng.choice((30, 300, 3000)) * MS
+        kinds = [Policy("subject", "order.*", "subject", rng.randrange(100, 2000), window, 1),
+                 Policy("field", "*", "data.k", 9000, rng.choice((100, 1000)) * MS, "data.n"),
+                 Policy("all", "user.*", "global", 2000, window, 1),
+                 Policy("watch", "*", "data.k", rng.randrange(1, 60), window, 1, "shadow"),
+                 Policy("source", "*", "source", 4000, 200 * MS, 2)]
+        return policy_text(rng.sample(kinds, rng.randrange(2, len(kinds) + 1)))
+
+    def first_policies(self, rng):
+        """With one that watches and has fewer keys than there are: what it lets pass depends on them all."""
+        watch = Policy("few", "*", "data.k", rng.randrange(1, 60), 500 * MS, 1, "shadow")
+        return policy_text([watch]) + "max_keys = 3\n" + self.random_policies(rng)
+
+    def lively_log(self, station, rng):
+        """Several snapshots, and changes of the policies between and behind them; their ids."""
+        station.start_processor(*small_log.SMALL)
+        control, source, changes = station.control(), station.source("s"), []
+        while len(changes) < 3 or len(small_log.snapshots(station)) < 4:
+            source.submit([weir.event(type=rng.choice(("order.created", "user.seen")), subject=rng.choice("abc"),
+                                      data={"k": rng.choice(self.KEYS), "n": rng.choice((0, 1, 1, 1, 7, 3000)),
+                                            "padding": small_log.PADDING}) for _ in range(1000)])
+            if rng.random() < 0.2:
+                control.request("policy", "set", self.random_policies(rng))
+                changes.append(control.status()["last_event_id"])
+        station.processor.stop()
+        return changes
+
+    def test_that_of_one_key_is_what_the_whole_says_of_it(self):
+        seed = weir.count("WEIR_SEED", 3)
+        print("seed", seed)
+        rng = random.Random(seed)
+        with weir.Station(policy=self.first_policies(rng)) as station:
+            changes = self.lively_log(station, rng)
+            _, out, _ = station.run("processor", "history", "--store", station.store)
+            events = {int(e["eventid"]): e for e in map(json.loads, out.splitlines())}
+            behind = [at + rng.randrange(60) for at in changes]
+            places = [f"#{at}" for at in rng.sample(sorted(events), 5) + behind if at in events]
+            places += [event["acceptedat"] for event in rng.sample(list(events.values()), 3)]
+            keys = [str(key) for key in self.KEYS if key != ""] + ["c", "s", "nobody"]
+            asked = [(at, "--key", rng.choice(keys)) for at in places for _ in "123"]
+            answers = [self.state(station, "--at", *question) for question in asked]
+            for (at, _, key), answer in zip(asked, answers):
+                self.compare(self.state(station, "--at", at), answer, key)
+                self.check_filling(answer, events)
+            shutil.rmtree(Path(station.store) / "snapshots")  # a fold over all changes, of the whole
+            for question, answer in rng.sample(list(zip(asked, answers)), 6):
+                self.assertEqual(self.state(station, "--at", *question), answer)
+
+    def compare(self, whole, answer, key):
+        for policy, narrow in zip(whole.pop("policies"), answer["policies"], strict=True):
+            self.assertEqual(policy["more_keys"], 0)  # else the key might be among them
+            expected = [row for row in policy["keys"] if str(row["key"]) == key]
+            shown = [{name: row[name] for name in ("key", "units", "next_fits_at")} for row in narrow["keys"]]
+            self.assertEqual(shown, expected)
+            self.assertEqual({**policy, "keys": None}, {"live_keys": policy["live_keys"], **narrow, "keys": None})
+        self.assertEqual(whole, {name: answer[name] for name in whole})
+
+    def check_filling(self, answer, events):
+        """What fills the window of a policy that enforces adds up to its units."""
+        for policy in answer["policies"]:
+            for row in policy["keys"]:
+                if policy["policy"] in ("few", "watch") or row["more_events"] > 0:
+                    continue
+                costs = {"field": lambda event: event["data"]["n"], "source": lambda _: 2}
+                cost = costs.get(policy["policy"], lambda _: 1)
+                self.assertEqual(sum(min(cost(events[i]), policy["quota"]) for i in row["events"]), row["units"])
 
 
 if __name__ == "__main__":
