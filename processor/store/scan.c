@@ -434,6 +434,28 @@ static enum status segment_start(const struct folder *folder, uint64_t number,
     return STATUS_OK;
 }
 
+enum status scan_sealed(const struct folder *folder, struct durable *ret_sealed,
+                        struct detail *ret_detail)
+{
+    struct segment_list list = {0};
+    struct log_start next = {0};
+    enum status status = segment_list_read(&list, folder, ret_detail);
+    if (status == STATUS_OK && list.count < 2)
+        status = STATUS_END;
+    if (status == STATUS_OK)
+        status = segment_start(folder, list.numbers[list.count - 1], &next, ret_detail);
+    segment_list_fini(&list);
+    if (status != STATUS_OK)
+        return status;
+    *ret_sealed = (struct durable){.last_batch = next.chain.next_number - 1,
+                                   .last_event_id = next.chain.next_event_id - 1,
+                                   .last_rejection_id = next.chain.next_rejection_id - 1,
+                                   .last_time_ns = next.chain.last_time_ns,
+                                   .segment = next.segment,
+                                   .offset = BATCH_HEADER_BYTES}; /* for who searches by headers */
+    return STATUS_OK;
+}
+
 static enum status pass_batch(void *context, const struct batch_view *batch,
                               struct detail *ret_detail)
 {

@@ -45,4 +45,10 @@ MUST_USE enum status scan_start_check(const struct folder *folder, const struct 
 MUST_USE enum status scan_end(const struct folder *folder, struct scan_result *ret_result,
                               struct detail *ret_detail);
 
+/* What is durable for sure, by the last segment's first batch alone: all that stands before that.
+ * ret_sealed->last_time_ns is the time of that batch. END: there is no segment but the last, or it
+ * has no whole batch at its beginning. IO, NO_MEMORY. */
+MUST_USE enum status scan_sealed(const struct folder *folder, struct durable *ret_sealed,
+                                 struct detail *ret_detail);
+
 #endif

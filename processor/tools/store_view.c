@@ -182,14 +182,40 @@ static enum status read_log_id(struct store_view *view, struct detail *ret_detai
     return status;
 }
 
+/* Is `until` in a sealed segment, so that the end need not be found? What fails here does so again
+ * where that is, and is told then. */
+static bool find_sealed(struct store_view *view, const struct moment *until)
+{
+    struct folder folder = {.fd = -1};
+    struct durable sealed;
+    enum status status = folder_open(&folder, view->directory, SEGMENT_FOLDER, false, NULL);
+    if (status == STATUS_OK)
+        status = scan_sealed(&folder, &sealed, NULL);
+    folder_close(&folder);
+    if (status != STATUS_OK ||
+        until->value >= (until->kind == MOMENT_ID ? sealed.last_event_id : sealed.last_time_ns))
+        return false;
+    view->durable = sealed;
+    return true;
+}
+
 enum status store_view_open(const char *directory, struct store_view **ret_view,
                             struct detail *ret_detail)
+{
+    const struct moment now = {.kind = MOMENT_BACK};
+    return store_view_open_until(directory, &now, ret_view, ret_detail);
+}
+
+enum status store_view_open_until(const char *directory, const struct moment *until,
+                                  struct store_view **ret_view, struct detail *ret_detail)
 {
     struct store_view *view = calloc(1, sizeof *view);
     if (view == NULL)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "no memory to read the log");
     view->directory = directory;
-    enum status status = find_end(view, &view->durable, ret_detail);
+    enum status status = STATUS_OK;
+    if (until->kind == MOMENT_BACK || !find_sealed(view, until))
+        status = find_end(view, &view->durable, ret_detail);
     if (status == STATUS_OK)
         status = reader_new(directory, &view->reader, ret_detail);
     if (status == STATUS_OK)

@@ -8,6 +8,7 @@
 #ifndef WEIR_PROCESSOR_TOOLS_STORE_VIEW_H
 #define WEIR_PROCESSOR_TOOLS_STORE_VIEW_H
 
+#include "common/app/moment.h"
 #include "processor/store/log.h"
 #include "processor/store/reader.h"
 
@@ -18,6 +19,12 @@ struct store_view;
  * INTERRUPTED. */
 MUST_USE enum status store_view_open(const char *directory, struct store_view **ret_view,
                                      struct detail *ret_detail);
+/* The same for a question about the log up to an event id or a time, which is quicker where that is
+ * far enough back: the view may end anywhere behind `until`, and what is there is not looked at
+ * (nor is the processor asked that may hold the store). Of store_view_durable the last time is then
+ * not that of the log. */
+MUST_USE enum status store_view_open_until(const char *directory, const struct moment *until,
+                                           struct store_view **ret_view, struct detail *ret_detail);
 void store_view_close(struct store_view **view);
 
 /* Where the log ends for this view. */
