@@ -184,11 +184,23 @@ static uint8_t *put_piece(uint8_t *at, const struct piece *piece)
     return at + piece->size;
 }
 
+/* The eight decimal digits of a number below 10^8 as text, the first in the lowest byte. Halves,
+ * pairs and single digits are taken apart side by side in one word; a multiplication and a shift
+ * stand for each division (10486/2^20 ≈ 1/100 below 10^4, 103/2^10 ≈ 1/10 below 100). */
+static uint64_t eight_digits(uint32_t number)
+{
+    uint64_t halves = number / 10000 | (uint64_t)(number % 10000) << 32;
+    uint64_t hundreds = (halves * 10486 >> 20) & 0x0000007f0000007fULL;
+    uint64_t pairs = hundreds | (halves - hundreds * 100) << 16;
+    uint64_t tens = (pairs * 103 >> 10) & 0x000f000f000f000fULL;
+    return (tens | (pairs - tens * 10) << 8) | 0x3030303030303030ULL;
+}
+
 static uint8_t *put_subject(const struct workload *w, uint8_t *at, enum noun noun, uint32_t number)
 {
+    uint64_t digits = htole64(eight_digits(number) >> (8 * (SUBJECT_DIGITS_MAX - w->digits)));
     at = put_piece(at, &w->nouns[noun]);
-    for (unsigned i = w->digits; i-- > 0; number /= 10)
-        at[i] = (uint8_t)('0' + number % 10);
+    memcpy(at, &digits, sizeof digits);
     return at + w->digits;
 }
 
@@ -213,21 +225,14 @@ static uint8_t *put_amount_and_currency(const struct workload *w, uint8_t *at, u
     return put_piece(at, &w->currency[traits % CURRENCY_COUNT]);
 }
 
-static enum order_state next_order_state(enum order_state state, uint32_t dice)
-{
-    bool cancels = dice % 16 == 0;
-    switch (state) {
-    case ORDER_CREATED:
-        return cancels ? ORDER_CANCELLED : ORDER_CONFIRMED;
-    case ORDER_CONFIRMED:
-        return cancels ? ORDER_CANCELLED : ORDER_SHIPPED;
-    case ORDER_NONE:
-    case ORDER_SHIPPED:
-    case ORDER_CANCELLED:
-        break;
-    }
-    return ORDER_CREATED;
-}
+/* What follows a state, and what follows it where the order is cancelled. */
+static const uint8_t order_next[ORDER_STATE_COUNT][2] = {
+    [ORDER_NONE] = {ORDER_CREATED, ORDER_CREATED},
+    [ORDER_CREATED] = {ORDER_CONFIRMED, ORDER_CANCELLED},
+    [ORDER_CONFIRMED] = {ORDER_SHIPPED, ORDER_CANCELLED},
+    [ORDER_SHIPPED] = {ORDER_CREATED, ORDER_CREATED},
+    [ORDER_CANCELLED] = {ORDER_CREATED, ORDER_CREATED},
+};
 
 /* The k-th user's number: of every eight subjects, the second and the last are users. */
 static uint32_t user_number(uint32_t k)
@@ -238,8 +243,8 @@ static uint32_t user_number(uint32_t k)
 static uint8_t *put_order(struct workload *w, uint8_t *at, uint64_t occurred_at_ns, uint32_t number,
                           uint32_t dice)
 {
-    enum order_state state = next_order_state((enum order_state)w->states[number], dice);
-    w->states[number] = (uint8_t)state;
+    uint8_t state = order_next[w->states[number]][dice % 16 == 0];
+    w->states[number] = state;
     uint32_t traits = order_traits(number);
     at = put_envelope(w, at, occurred_at_ns, &w->order_type[state]);
     at = put_subject(w, at, NOUN_ORDER, number);
