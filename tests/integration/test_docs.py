@@ -74,7 +74,7 @@ class Shell:
         log = re.search(r"2>(\S+) &$", command)
         if log:
             path = self.folder / log[1]
-            weir.until(lambda: path.exists() and "ready" in path.read_text(), f"ready in {log[1]}", limit=30)
+            weir.until(lambda: path.exists() and "ready" in path.read_text(), f"ready in {log[1]}")
         return [line for line in lines if not re.search(r"line \d+: +\d+ Killed ", line)]
 
     def close(self):
@@ -86,12 +86,14 @@ class Shell:
 class Docs(unittest.TestCase):
     def check(self, shell, command, expected):
         """Queries are asked again for a while: views follow the log, and the database them, a moment later."""
-        tries = 200 if " query " in command or "sqlite3 " in command else 1
-        for _ in range(tries):
-            got = shell.run(command)
-            if shown.same(expected, got):
-                return
+        asks = " query " in command or "sqlite3 " in command
+        deadline = time.monotonic() + (weir.LIMIT_SECONDS if asks else 0)
+        while not shown.same(expected, got := shell.run(command)):
+            if time.monotonic() >= deadline:
+                break
             time.sleep(0.05)
+        else:
+            return
         self.assertEqual(shown.normalised(got), shown.normalised(expected), command)
 
     def test_every_command_that_is_shown_does_what_is_shown(self):

@@ -24,8 +24,9 @@ class Harness(unittest.TestCase):
             station.start_projector(name, "--views-dir", views)
         station.source("s").submit([weir.event()] * 100)
         for name in ("one", "two"):
+            query = station.query(name)
             for view in ("order_counts", "counts"):
-                weir.until(lambda name=name, view=view: station.query(name).view(view)["event_id"] == 100, "the end")
+                weir.until(lambda query=query, view=view: query.view(view)["event_id"] == 100, "the end")
 
     def test_all_views_of_projectors_at_the_same_position_are_compared(self):
         with weir.Station() as station:

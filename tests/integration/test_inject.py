@@ -157,7 +157,8 @@ class UnderLoad(unittest.TestCase):
         with weir.Station(limits=['"per-subject";q=2;w=600;pk=subject']) as station:
             station.start_processor("--refusal-records", "1")
             station.start_producer("generate", "--rate", "20000", "--subjects", "5000")
-            weir.until(lambda: station.control().status()["last_rejection_id"] > 20, "refusals")
+            control = station.control()
+            weir.until(lambda: control.status()["last_rejection_id"] > 20, "refusals")
             code, found = findings(station)
             wrong = [f for each in found.values() for f in each if f["as_stated"] is False]
             self.assertEqual((code, wrong), (0, []))

@@ -167,8 +167,9 @@ class Policies(unittest.TestCase):
         self.assertGreater(changes, 1)
         accepted, rejected = control.replay_all("accepted"), control.replay_all("rejected")
         check_log(first, accepted, rejected, f"(seed {seed})")
+        query = station.query()
         view = weir.until(
-            lambda: (lambda v: v if v["event_id"] == len(accepted) else None)(station.query().view("limits")), "limits")
+            lambda: (lambda v: v if v["event_id"] == len(accepted) else None)(query.view("limits")), "limits")
         named = {row["policy"] for row in view["rows"]}
         self.assertLessEqual(named, {"per-source", "all"})
         refused = sum(row["refused"] for row in view["rows"])

@@ -36,9 +36,9 @@ class ViewSnapshots(unittest.TestCase):
         return station
 
     def generate(self, station, events, seed):
-        """Events of which some are refused all along."""
+        """Events of which some are refused all along, however slowly they come: those of bursts."""
         return station.start_producer(
-            "generate", "--rate", 40_000, "--count", events, "--sources", 3, "--subjects", 300, "--seed", seed,
+            "generate", "--rate", 40_000, "--count", events, "--sources", 3, "--subjects", 300, "--seed", seed, "--bursts",
         )
 
     def filled(self, events=None):
@@ -133,10 +133,11 @@ class ViewSnapshots(unittest.TestCase):
             self.assertEqual(self.snapshots(station, "kept", view), taken[view], view)
         self.compare(station, "kept")
         traffic = self.generate(station, EVENTS * 2 // 3, self.seed + 1)
+        control = station.control()
         for _ in range(4):
-            before = station.control().status()["last_event_id"]
+            before = control.status()["last_event_id"]
             weir.until(
-                lambda: not traffic.running() or station.control().status()["last_event_id"] > before + EVERY,
+                lambda: not traffic.running() or control.status()["last_event_id"] > before + EVERY,
                 "traffic",
             )
             projector.kill()
