@@ -61,9 +61,12 @@ enum status judge_policies_change(struct judge *judge, const struct accepted_rec
                                        .now_ns = record->accepted_at_ns};
     if (header->event_count != 1)
         return judge_lost(judge, "a policy change is not alone in it", ret_detail);
-    if (policy_change_read(&record->event, &policies, ret_detail) != STATUS_OK)
-        return judge_lost(judge, "its policies cannot be read", ret_detail);
-    enum status status = policy_change_fill(&place, judge->state, policies, &fill, ret_detail);
+    enum status status = policy_change_read(&record->event, &policies, ret_detail);
+    if (status != STATUS_OK)
+        return status == STATUS_NO_MEMORY
+                   ? status
+                   : judge_lost(judge, "its policies cannot be read", ret_detail);
+    status = policy_change_fill(&place, judge->state, policies, &fill, ret_detail);
     if (status == STATUS_OK) {
         window_fill_decide(fill, judge->now_ns, &judge->decision);
         status = judge_apply(judge, ret_detail);

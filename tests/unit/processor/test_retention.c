@@ -417,6 +417,26 @@ static void one_good_snapshot_is_not_enough(void **state)
     assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 0);
 }
 
+static void a_state_that_is_gone_is_told_from_one_that_no_snapshot_leads_to(void **state)
+{
+    struct fixture *f = *state;
+    struct state *found = NULL;
+    struct detail detail;
+    grow(f);
+    assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 5);
+    const struct durable durable = log_durable(f->service.log);
+    const struct slice no_key = {0};
+    const struct fold_end early = {.event_id = 1, .time_ns = UINT64_MAX};
+    assert_int_equal(recall_state(f->folder, &durable, early, no_key, &found, &detail),
+                     STATUS_GONE);
+    assert_non_null(strstr(detail.text, "the first event that is kept is"));
+    snapshot_damage(f, segment_of(f, 1));
+    snapshot_damage(f, segment_of(f, 2));
+    assert_int_equal(recall_state(f->folder, &durable, FOLD_END_NONE, no_key, &found, &detail),
+                     STATUS_GONE);
+    assert_non_null(strstr(detail.text, "no good snapshot"));
+}
+
 static void a_change_that_reaches_back_to_what_is_gone_is_not_made(void **state)
 {
     struct fixture *f = *state;
@@ -487,6 +507,7 @@ int main(void)
         TEST(snapshots_that_a_kill_left_behind_go_with_the_next),
         TEST(what_cannot_be_removed_stays_with_all_behind_it),
         TEST(one_good_snapshot_is_not_enough),
+        TEST(a_state_that_is_gone_is_told_from_one_that_no_snapshot_leads_to),
         TEST(a_change_that_reaches_back_to_what_is_gone_is_not_made),
         TEST(the_filler_pins_what_it_reads),
     };
