@@ -2,12 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/logger.h"
 
@@ -287,9 +289,23 @@ static void print_commands(FILE *out, const char *program, const char *summary,
     fprintf(out, "\n'%s COMMAND --help' tells more about one.\n", program);
 }
 
+/* A program may be started with standard descriptors closed. Then what it opens next, a socket or a
+ * file of the store, would be read as its input or written to as its log. They are opened the wrong
+ * way round, so that to read or to write still fails. */
+static bool fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int program_main(const char *program, const char *summary, const struct program_command *commands,
                  uint32_t command_count, int argc, char **argv)
 {
+    if (!fill_standard_descriptors())
+        return EXIT_CODE_IO;
     if (argc < 2) {
         print_commands(stderr, program, summary, commands, command_count);
         return EXIT_CODE_USAGE;

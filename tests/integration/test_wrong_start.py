@@ -1,6 +1,7 @@
 """The wrong start: a clear message, the documented exit code, and nothing touched."""
 
 import hashlib
+import os
 import sys
 import unittest
 from pathlib import Path
@@ -127,6 +128,30 @@ class WrongStart(unittest.TestCase):
             ):
                 with self.subTest(arguments=[program, *arguments]):
                     self.assert_fails(station, 64, ["--help"], program, *arguments)
+
+    def start_without(self, station, descriptors, program, *arguments):
+        closings = " ".join(f"{descriptor}>&-" for descriptor in descriptors)
+        command = ["sh", "-c", f'exec "$0" "$@" {closings}', weir.BIN / f"weir-{program}", *arguments]
+        return weir.Program(command, station.folder, f"{program}-without-{''.join(map(str, descriptors))}")
+
+    def test_a_closed_standard_input_is_told_and_not_waited_for(self):
+        with weir.Station() as station:
+            station.start_processor()
+            for arguments in (("producer", "send", "-", "--run-dir", station.run_dir), ("projector", "fold")):
+                with self.subTest(arguments=arguments):
+                    started = self.start_without(station, [0], *arguments)
+                    self.assertEqual(started.wait(), 74, started.log_text())
+                    self.assertIn("Bad file descriptor", started.log_text())
+
+    def test_a_processor_without_standard_descriptors_serves_and_stops(self):
+        with weir.Station() as station:
+            processor = self.start_without(
+                station, [0, 1, 2], "processor", "run", "--store", station.store, "--run-dir", station.run_dir)
+            source = station.source("s")
+            self.assertEqual(source.submit([event()] * 3), {})
+            held = {os.readlink(f"/proc/{processor.pid}/fd/{descriptor}") for descriptor in range(3)}
+            self.assertEqual(held, {"/dev/null"})
+            self.assertEqual(processor.stop(), 0)
 
     def test_help_and_version_go_to_stdout(self):
         with weir.Station() as station:
