@@ -285,7 +285,8 @@ static int verdict_say(struct verify *v, enum status status, const struct detail
         json_say(v, ok, seconds);
     else
         text_say(v, ok, seconds);
-    fflush(stdout);
+    if (fflush(stdout) != 0)
+        return lifecycle_fail(PROGRAM, STATUS_IO, &(struct detail){"cannot write the verdict"});
     if (status == STATUS_DAMAGED)
         return EXIT_CODE_IO;
     return ok ? EXIT_CODE_DONE : EXIT_CODE_FAILED;

@@ -7,6 +7,7 @@ WEIR_SEED: of the random log (default: printed).  WEIR_FLIPS: bytes flipped (def
 import json
 import random
 import shutil
+import subprocess
 import sys
 import time
 import unittest
@@ -223,6 +224,20 @@ class Verify(unittest.TestCase):
         data[at : at + behind - end] = strange[end:behind]  # another log's batch 1
         path.write_bytes(data)
         self.assertEqual(self.report(store)[0], 74)
+
+    def test_a_verdict_that_cannot_be_written_is_no_success(self):
+        with weir.Station(policy=SHADOW) as station:
+            station.start_processor()
+            station.source("shop").submit([event()])
+            station.processor.stop()
+            for arguments in ([], ["--json"]):
+                with open("/dev/full", "w", encoding="utf-8") as full:
+                    done = subprocess.run(
+                        [weir.BIN / "weir-processor", "verify", "--store", station.store, *arguments],
+                        stdout=full, stderr=subprocess.PIPE, text=True, timeout=weir.LIMIT_SECONDS, check=False,
+                    )
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn("cannot write the verdict", done.stderr)
 
     def test_a_store_without_a_log_is_an_error(self):
         code, out, error = self.verify(self.station.folder / "nowhere")
