@@ -50,16 +50,16 @@ static enum status first_find(struct filler *filler, const struct durable *end, 
 {
     struct change *change = &call->change;
     const char *directory = filler->service->store_directory;
-    const uint64_t after_ns = window_fill_after_ns(change->fill, change->began_ns);
+    const uint64_t from_ns = window_fill_from_ns(change->fill, change->began_ns);
     const struct change_place place = {
         .directory = directory, .end = *end, .now_ns = change->began_ns};
-    pin_set(&filler->service->pin, after_ns);
+    pin_set(&filler->service->pin, from_ns > 0 ? from_ns - 1 : 0);
     reader_destroy(&filler->reader);
     enum status status = reader_new(directory, &filler->reader, &call->detail);
     if (status == STATUS_OK)
         status = policy_change_expect_kept(change->fill, &place, filler->reader, &call->detail);
     if (status == STATUS_OK)
-        status = reader_seek(filler->reader, end, STREAM_ACCEPTED, after_ns + 1, &change->next_id,
+        status = reader_seek(filler->reader, end, STREAM_ACCEPTED, from_ns, &change->next_id,
                              &call->detail);
     return status;
 }

@@ -109,7 +109,7 @@ enum status policy_change_expect_kept(const struct window_fill *fill,
     enum status status = reader_first(reader, &place->end, &first, ret_detail);
     /* What was dropped is not later than what is kept. */
     if (status != STATUS_OK || first.number == 0 || window_fill_length_ns(fill) == 0 ||
-        first.first_time_ns <= window_fill_after_ns(fill, place->now_ns))
+        first.first_time_ns < window_fill_from_ns(fill, place->now_ns))
         return status;
     return reaches_too_far(fill, &first, place->now_ns, ret_detail);
 }
@@ -128,7 +128,7 @@ enum status policy_change_fill(const struct change_place *place, const struct st
         if (status == STATUS_OK)
             status = policy_change_expect_kept(fill, place, reader, ret_detail);
         if (status == STATUS_OK)
-            status = reader_visit(reader, &place->end, window_fill_after_ns(fill, place->now_ns),
+            status = reader_visit(reader, &place->end, window_fill_from_ns(fill, place->now_ns),
                                   fill_visit, fill, ret_detail);
     }
     reader_destroy(&reader);

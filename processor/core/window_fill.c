@@ -72,10 +72,10 @@ uint64_t window_fill_length_ns(const struct window_fill *fill)
     return longest == NULL ? 0 : longest->window_ns;
 }
 
-uint64_t window_fill_after_ns(const struct window_fill *fill, uint64_t now_ns)
+uint64_t window_fill_from_ns(const struct window_fill *fill, uint64_t now_ns)
 {
     const uint64_t length_ns = window_fill_length_ns(fill);
-    return now_ns > length_ns ? now_ns - length_ns : 0;
+    return now_ns >= length_ns ? now_ns - length_ns + 1 : 0;
 }
 
 uint64_t window_fill_next_event_id(const struct window_fill *fill)

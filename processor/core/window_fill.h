@@ -8,7 +8,7 @@
  *     window_fill_new → window_fill_add … (oldest first, none left out) → window_fill_decide →
  *     state_apply
  *
- * What enters is every event with a stamp > window_fill_after_ns, whatever the quota, for a shadow
+ * What enters is every event with a stamp ≥ window_fill_from_ns, whatever the quota, for a shadow
  * policy as well: what would have fitted under it depends on where the reading began, and
  * that is earlier when live than in recovery. Older events do no harm. Owned by one thread at a
  * time.
@@ -29,8 +29,8 @@ void window_fill_destroy(struct window_fill **fill);
 const struct policy *window_fill_longest(const struct window_fill *fill);
 /* The length of that window; 0: none. */
 uint64_t window_fill_length_ns(const struct window_fill *fill);
-/* Events that were accepted later than this enter where the change is made at `now_ns`. */
-uint64_t window_fill_after_ns(const struct window_fill *fill, uint64_t now_ns);
+/* Events that were accepted at this time or later enter where the change is made at `now_ns`. */
+uint64_t window_fill_from_ns(const struct window_fill *fill, uint64_t now_ns);
 
 /* Adds one accepted event. Ids go up by one from wherever the first one is. OUT_OF_ORDER; FULL when
  * the windows hold more than the policy's max_keys or max_units; TOO_LARGE when costs pass 64 bits;

@@ -368,18 +368,19 @@ enum status reader_first(struct reader *reader, const struct durable *durable,
 }
 
 enum status reader_visit_chosen(struct reader *reader, const struct durable *durable,
-                                uint64_t after_ns, const struct reader_choice *choice,
+                                uint64_t from_ns, const struct reader_choice *choice,
                                 struct detail *ret_detail)
 {
     struct place place;
-    enum status status =
-        walk_search(&reader->walk, durable, WALK_BY_TIME, after_ns, &place, ret_detail);
+    const bool all = from_ns == 0; /* no segment begins before that, so the search is by id 0 */
+    enum status status = walk_search(&reader->walk, durable, all ? WALK_BY_EVENT_ID : WALK_BY_TIME,
+                                     all ? 0 : from_ns - 1, &place, ret_detail);
     while (status == STATUS_OK) {
         struct batch_disk disk;
         struct batch_view view;
         enum reader_wish wish = READER_PASS;
         status = walk_next(&reader->walk, durable, &place, &disk, ret_detail);
-        if (status == STATUS_OK && disk.header.last_time_ns > after_ns)
+        if (status == STATUS_OK && disk.header.last_time_ns >= from_ns)
             wish = choice->wish(choice->context, &disk.header);
         if (status == STATUS_END || wish == READER_STOP)
             return STATUS_OK;
@@ -401,11 +402,11 @@ static enum reader_wish take_all(void *context, const struct batch_header *heade
     return READER_TAKE;
 }
 
-enum status reader_visit(struct reader *reader, const struct durable *durable, uint64_t after_ns,
+enum status reader_visit(struct reader *reader, const struct durable *durable, uint64_t from_ns,
                          log_visit_fn *visit, void *context, struct detail *ret_detail)
 {
     const struct reader_choice all = {.wish = take_all, .visit = visit, .context = context};
-    return reader_visit_chosen(reader, durable, after_ns, &all, ret_detail);
+    return reader_visit_chosen(reader, durable, from_ns, &all, ret_detail);
 }
 
 /* Reads, checks and visits the batch at `place`, of which the header is there. */

@@ -37,9 +37,9 @@ MUST_USE enum status reader_seek(struct reader *reader, const struct durable *du
 MUST_USE enum status reader_first(struct reader *reader, const struct durable *durable,
                                   struct batch_header *ret_first, struct detail *ret_detail);
 
-/* Visits the batches whose last time is > after_ns, in order, up to `durable`. */
+/* Visits the batches whose last time is ≥ from_ns, in order, up to `durable`. */
 MUST_USE enum status reader_visit(struct reader *reader, const struct durable *durable,
-                                  uint64_t after_ns, log_visit_fn *visit, void *context,
+                                  uint64_t from_ns, log_visit_fn *visit, void *context,
                                   struct detail *ret_detail);
 
 /* What to do about a batch of which only the header was read. */
@@ -51,7 +51,7 @@ struct reader_choice {
 };
 /* As reader_visit, but only the batches that are wished for: the others cost their headers. */
 MUST_USE enum status reader_visit_chosen(struct reader *reader, const struct durable *durable,
-                                         uint64_t after_ns, const struct reader_choice *choice,
+                                         uint64_t from_ns, const struct reader_choice *choice,
                                          struct detail *ret_detail);
 
 /* Goes on from `start` (a zeroed one: from the genesis) and visits every batch up to `durable`,

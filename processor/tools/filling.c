@@ -85,7 +85,7 @@ enum status filling_find(struct reader *reader, const struct durable *durable,
     search.filling.gone = first.number > 0 && key->oldest_ns < first.first_time_ns;
     search.has_stamp = explain_slot_walk(state, policy, key->slot, &same, &search.walk);
     stamp_reach(&search, key->oldest_ns);
-    status = reader_visit_chosen(reader, durable, key->oldest_ns - 1, &choice, ret_detail);
+    status = reader_visit_chosen(reader, durable, key->oldest_ns, &choice, ret_detail);
     if (status == STATUS_OK)
         *ret_filling = search.filling;
     return status;

@@ -30,7 +30,7 @@ static enum status proof_change(struct judge *judge, const struct change_place *
     if (proof_set_policies(judge->proof, policies) != STATUS_OK)
         return detail_set(ret_detail, STATUS_NO_MEMORY, "out of memory");
     uint64_t length_ns = proof_longest_window_ns(judge->proof);
-    uint64_t after_ns = place->now_ns > length_ns ? place->now_ns - length_ns : 0;
+    uint64_t from_ns = place->now_ns >= length_ns ? place->now_ns - length_ns + 1 : 0;
     if (length_ns == 0)
         return STATUS_OK;
     enum status status = reader_new(place->directory, &reader, ret_detail);
@@ -38,8 +38,8 @@ static enum status proof_change(struct judge *judge, const struct change_place *
         status = reader_first(reader, &place->end, &first, ret_detail);
     if (status == STATUS_OK)
         status =
-            reader_visit(reader, &place->end, after_ns, proof_fill_visit, judge->proof, ret_detail);
-    if (status == STATUS_OK && first.number > 0 && first.first_time_ns > after_ns)
+            reader_visit(reader, &place->end, from_ns, proof_fill_visit, judge->proof, ret_detail);
+    if (status == STATUS_OK && first.number > 0 && first.first_time_ns >= from_ns)
         judge->proof_from_ns = first.first_time_ns + length_ns;
     reader_destroy(&reader);
     return status;

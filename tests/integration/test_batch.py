@@ -118,6 +118,18 @@ class Batch(unittest.TestCase):
                 self.assertGreater(len(rejected), 400)
                 check_log(policies, accepted, rejected, f"(seed {SEED + number})")
 
+    def test_the_first_moment_of_all_counts_as_any_other(self):
+        path = self.file([line(0, subject="a") for _ in range(3)])
+        self.assert_batch(0, ["3 accepted"], path, "--limit", '"few";q=5;w=60;pk=subject')
+        code, out, error = self.station.run("processor", "state", "--store", self.station.store, "--key", "a")
+        self.assertEqual((code, error), (0, ""))
+        self.assertIn("3 of 5 units", out)
+        self.assertIn("filled by #1 #2 #3", out)
+        path = self.file([line(0, subject="a") for _ in range(3)] + [line(5 * SECOND, subject="a") for _ in range(2)])
+        self.assert_batch(2, ["1 accepted, 1 refused"], path, "--limit", '"other";q=4;w=60;pk=subject')
+        code, out, error = self.station.run("processor", "verify", "--store", self.station.store)
+        self.assertEqual((code, error), (0, ""), out)
+
     def test_a_file_that_is_decided_again_decides_nothing(self):
         lines = [line(at * SECOND, subject=str(at)) for at in range(1, 6)]
         path = self.file(lines)

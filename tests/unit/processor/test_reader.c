@@ -246,19 +246,19 @@ static void seeks_any_time(void **state)
     assert_int_equal(id, history.next_event_id);
 }
 
-static void visits_the_batches_after_any_time(void **state)
+static void visits_the_batches_from_any_time_on(void **state)
 {
     (void)state;
     fill(100);
     const struct durable durable = log_durable(log_);
-    for (uint64_t after_ns = 0; after_ns <= history.time_ns + 1;
-         after_ns = after_ns == 0 ? FIXTURE_START_NS - 1 : after_ns + 1) {
+    for (uint64_t from_ns = 0; from_ns <= history.time_ns + 2;
+         from_ns = from_ns == 0 ? FIXTURE_START_NS - 1 : from_ns + 1) {
         size_t first = 0;
-        while (first < history.count && history.batches[first].view.header.last_time_ns <= after_ns)
+        while (first < history.count && history.batches[first].view.header.last_time_ns < from_ns)
             first++;
         struct expectation expected = {.history = &history, .visited = first};
         struct detail detail;
-        assert_int_equal(reader_visit(reader, &durable, after_ns, expect_batch, &expected, &detail),
+        assert_int_equal(reader_visit(reader, &durable, from_ns, expect_batch, &expected, &detail),
                          STATUS_OK);
         assert_false(expected.differs);
         assert_int_equal(expected.visited, history.count);
@@ -469,7 +469,7 @@ int main(void)
         TEST(a_batch_larger_than_a_reply_comes_in_pieces),
         TEST(a_full_buffer_is_a_status),
         TEST(seeks_any_time),
-        TEST(visits_the_batches_after_any_time),
+        TEST(visits_the_batches_from_any_time_on),
         TEST(visits_only_the_batches_that_are_wished_for),
         TEST(tells_where_each_batch_ends),
         TEST(a_failing_visit_ends_it),
