@@ -18,6 +18,11 @@ TEXT
 events=8000000 rounds=5
 read_options "events rounds" "$@"
 
+# The processor leaves the projector's core to it.
+processor_aside() {
+    [ "$(nproc)" -lt 2 ] || taskset --all-tasks --cpu-list --pid "1-$(($(nproc) - 1))" "$processor" >/dev/null
+}
+
 # catch_up: sets `result` to the events per second of one late projector, held to one core.
 catch_up() {
     late_projector taskset -c 0 "$bin/weir-projector" run --run-dir "$scratch/run" \
@@ -34,6 +39,8 @@ say "filling a log with $events events"
 processor_start --limit "$LIMIT"
 await_ready processor "$processor"
 generate "$events"
+processor_settle
+processor_aside
 for round in $(seq "$rounds"); do
     say "round $round of $rounds"
     catch_up

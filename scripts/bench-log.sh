@@ -39,12 +39,8 @@ snapshots() {
 # Waits until the thread that writes snapshots has got to what it could not while all was busy; sets
 # `result` to the seconds.
 catch_up() {
-    local newest=- latest='' began=$SECONDS
-    while [ "$newest" != "$latest" ]; do
-        newest=$latest
-        sleep 2
-        latest=$(snapshots | tail -n 1)
-    done
+    local began=$SECONDS
+    processor_settle
     result=$((SECONDS - began))
 }
 

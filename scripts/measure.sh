@@ -65,6 +65,17 @@ pipeline_start() {
     await_ready projector "$projector"
 }
 
+# Waits until the processor has nothing left to do, snapshots of its log included: until it used next
+# to no processor time for 3 s.
+processor_settle() {
+    local used before=-1000
+    while used=$(awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$processor/stat") &&
+        [ $((used - before)) -gt 3 ]; do
+        before=$used
+        sleep 3
+    done
+}
+
 pipeline_stop() {
     stop_one "$processor"
     stop_one "$projector"

@@ -146,23 +146,46 @@ static enum status visit(void *context, const struct batch_view *batch, struct d
     return status;
 }
 
-/* A log that has lost its beginning goes on from the snapshot that stands there. */
+/* What stands between the first batch and the snapshot that the judge begins with. */
+static void pass_over_first(struct verify *v, const struct batch_header *first,
+                            const struct log_start *start)
+{
+    v->undecided = start->chain.next_event_id - first->first_event_id +
+                   start->chain.next_rejection_id - first->first_rejection_id;
+    if (v->undecided > 0)
+        log_warn("not proved: what is before the oldest good snapshot",
+                 "event_id=%" PRIu64 " snapshot_event_id=%" PRIu64, first->first_event_id,
+                 start->chain.next_event_id - 1);
+}
+
+/* A log that has lost its beginning goes on from the oldest good snapshot. That stands where the
+ * log begins now, unless dropping segments was cut short. */
 static enum status beginning_find(struct verify *v, struct log_start *ret_start,
                                   struct detail *ret_detail)
 {
     struct batch_header first;
+    struct detail why = {"there is none"};
     *ret_start = (struct log_start){0}; /* the genesis */
     enum status status =
         reader_first(store_view_reader(v->view), store_view_durable(v->view), &first, ret_detail);
     if (status != STATUS_OK || first.number == 0)
         return status;
-    status = judge_recall(v, first.number, ret_start, ret_detail);
-    if (status == STATUS_NO_MEMORY || status == STATUS_IO || status == STATUS_OK)
+    status = snapshot_list_read(&v->snapshots, v->store, ret_detail);
+    for (size_t i = 0; i < v->snapshots.count && status == STATUS_OK; i++) {
+        if (v->snapshots.numbers[i] < first.number)
+            continue;
+        status = judge_recall(v, v->snapshots.numbers[i], ret_start, &why);
+        if (status == STATUS_OK)
+            pass_over_first(v, &first, ret_start);
+        if (status == STATUS_OK || status == STATUS_NO_MEMORY || status == STATUS_IO)
+            return status == STATUS_OK ? status : detail_set(ret_detail, status, "%s", why.text);
+        status = STATUS_OK;
+    }
+    if (status != STATUS_OK)
         return status;
-    const struct detail why = *ret_detail;
     return detail_set(ret_detail, STATUS_GONE,
                       "%s: the log begins with event %" PRIu64
-                      ", and no good snapshot says what the state was there: %s",
+                      ", and no good snapshot says what the state was there or later: %s",
                       v->store, first.first_event_id, why.text);
 }
 

@@ -134,6 +134,31 @@ class Retention(unittest.TestCase):
         self.assertEqual(program.wait(), 1)
         self.assertIn("no longer kept", program.log_text())
 
+    def test_a_log_whose_beginning_was_dropped_halfway_is_proved_from_the_oldest_snapshot(self):
+        station = self.station(SHORT, *ONE_EACH)
+        grow(station, station.source("s"), 4)
+        status = station.control().status()
+        station.processor.stop()
+        numbers = [int(path.stem) for path in snapshots(station)]
+        for path in segments(station):  # as a kill between two of them leaves it: no snapshot stands there
+            if int(path.stem) < numbers[1]:
+                path.unlink()
+        snapshots(station)[1].unlink()
+        code, out, error = station.run("processor", "verify", "--store", station.store, "--json")
+        self.assertEqual(code, 0, out + error)
+        result = json.loads(out)
+        self.assertGreater(result["undecided"], 0)
+        self.assertEqual(result["state_digest"], status["durable"]["state_digest"])
+        self.assertEqual(result["events"] + result["undecided"] + result["rejections"], self.kept(station))
+        self.assertRegex(error, "not proved: what is before the oldest good snapshot.*event_id=")
+        self.restart(station, *ONE_EACH)
+        self.assertEqual(place(station.control().status()), place(status))
+
+    def kept(self, station):
+        """Records in the segments that are there."""
+        batches = logfile.read(station.store)
+        return sum(batch.event_count + batch.rejection_count for batch in batches)
+
     def test_without_snapshots_nothing_could_go(self):
         with weir.Station() as station:
             code, _, error = station.run("processor", "run", "--store", station.store, "--snapshot-bytes", 0, *KEEP_TWO)
