@@ -213,8 +213,8 @@ static enum status first_find(const struct kept *kept, const struct retention_op
     uint64_t after_ns = retention_window_start(now_ns, need->window_ns);
     struct log_start start;
     *ret_first = 0;
-    if (need->after_ns < after_ns)
-        after_ns = need->after_ns;
+    if (need->pinned.after_ns < after_ns)
+        after_ns = need->pinned.after_ns;
     enum status status = segments_look(kept, walk, durable, segments, ret_detail);
     if (status != STATUS_OK ||
         retention_choose(options, segments, kept->segments.count, now_ns, after_ns) == 0 ||
@@ -246,8 +246,12 @@ enum status retention_apply(const char *directory, const struct retention_option
                               : walk_init(&walk, directory, ret_detail);
     if (status == STATUS_OK)
         status = first_find(&kept, options, durable, need, &walk, segments, &first, ret_detail);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && first > 0) {
+        if (!pin_drop_begin(need->pin, &need->pinned))
+            goto out;
         status = segments_remove(&kept, first, ret_segments, ret_detail);
+        pin_drop_end(need->pin);
+    }
     for (size_t i = 0; status == STATUS_OK && i < kept.snapshots.count; i++)
         if (kept.snapshots.numbers[i] < kept.segments.numbers[first])
             status = snapshot_remove(directory, kept.snapshots.numbers[i], ret_detail);

@@ -17,17 +17,20 @@
 
 #include "common/policy/policy.h"
 #include "common/wire/record.h"
+#include "processor/pin.h"
 #include "processor/retention_rule.h"
 #include "processor/store/log.h"
 
 /* What is needed of the log by others than it tells itself. */
 struct retention_need {
-    uint64_t window_ns; /* the longest in force */
-    uint64_t after_ns;  /* what is later is pinned; PIN_NONE */
+    struct pin *pin;
+    struct pin_look pinned; /* before anything else was read */
+    uint64_t window_ns;     /* the longest in force */
 };
 
 /* Drops what may go; `durable` was read after the pin was. ret_segments is how many went, 0 mostly,
- * also after a failure. IO, DAMAGED, NO_MEMORY: try again later. */
+ * also after a failure, or where a pin was set meanwhile. IO, DAMAGED, NO_MEMORY: try again later.
+ */
 MUST_USE enum status retention_apply(const char *directory, const struct retention_options *options,
                                      const struct durable *durable,
                                      const struct retention_need *need, uint32_t *ret_segments,

@@ -165,12 +165,13 @@ static void drop_old(struct snapshots *self)
     uint32_t segments = 0;
     if (!retention_is_on(&self->retention))
         return;
-    const struct retention_need need = {.after_ns = pin_drop_begin(&service->pin),
+    const struct pin_look pinned = pin_look(&service->pin);
+    const struct retention_need need = {.pin = &service->pin,
+                                        .pinned = pinned,
                                         .window_ns = counter_get(&service->counters.window_ns)};
     const struct durable durable = log_durable(service->log);
     const enum status status = retention_apply(service->store_directory, &self->retention, &durable,
                                                &need, &segments, &detail);
-    pin_drop_end(&service->pin);
     if (status != STATUS_OK)
         log_warn("retention could not drop old segments: tried again later", "why=\"%s\"",
                  detail.text);

@@ -244,16 +244,21 @@ static uint64_t segment_of(const struct fixture *f, size_t from_end)
     return number;
 }
 
-static uint32_t apply(struct fixture *f, struct retention_options options, uint64_t window_ns)
+static uint32_t apply_since(struct fixture *f, struct pin_look pinned,
+                            struct retention_options options, uint64_t window_ns)
 {
     struct detail detail;
     uint32_t dropped = 0;
-    const struct retention_need need = {.window_ns = window_ns,
-                                        .after_ns = pin_drop_begin(&f->service.pin)};
+    const struct retention_need need = {
+        .pin = &f->service.pin, .pinned = pinned, .window_ns = window_ns};
     const struct durable durable = log_durable(f->service.log);
     expect_ok(retention_apply(f->folder, &options, &durable, &need, &dropped, &detail), &detail);
-    pin_drop_end(&f->service.pin);
     return dropped;
+}
+
+static uint32_t apply(struct fixture *f, struct retention_options options, uint64_t window_ns)
+{
+    return apply_since(f, pin_look(&f->service.pin), options, window_ns);
 }
 
 /* The fold from the snapshot before batch `number` to the end of the log. */
@@ -313,6 +318,18 @@ static void a_pin_keeps_what_is_read_until_it_is_taken_off(void **state)
     pin_set(&f->service.pin, 0);
     assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 0);
     pin_clear(&f->service.pin);
+    assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 5);
+}
+
+/* It may be off again by then: what made the change is in the log, behind what was looked at. */
+static void a_pin_that_was_set_meanwhile_keeps_all(void **state)
+{
+    struct fixture *f = *state;
+    grow(f);
+    const struct pin_look before = pin_look(&f->service.pin);
+    pin_set(&f->service.pin, 0);
+    pin_clear(&f->service.pin);
+    assert_int_equal(apply_since(f, before, KEEP_TWO, SHORT_NS), 0);
     assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 5);
 }
 
@@ -396,7 +413,8 @@ static void what_cannot_be_removed_stays_with_all_behind_it(void **state)
     assert_int_equal(rename(path, aside), 0);
     assert_int_equal(mkdir(path, 0700), 0); /* is not unlinked, even by root */
     const struct retention_options keep_two = KEEP_TWO;
-    const struct retention_need need = {.window_ns = SHORT_NS, .after_ns = PIN_NONE};
+    const struct retention_need need = {
+        .pin = &f->service.pin, .pinned = pin_look(&f->service.pin), .window_ns = SHORT_NS};
     const struct durable durable = log_durable(f->service.log);
     assert_int_equal(retention_apply(f->folder, &keep_two, &durable, &need, &dropped, &detail),
                      STATUS_IO);
@@ -501,6 +519,7 @@ int main(void)
         TEST(what_nobody_needs_goes_and_its_snapshots_with_it),
         TEST(the_longest_window_in_force_keeps_its_events),
         TEST(a_pin_keeps_what_is_read_until_it_is_taken_off),
+        TEST(a_pin_that_was_set_meanwhile_keeps_all),
         TEST(a_change_behind_the_newest_snapshot_but_one_keeps_what_it_needs),
         TEST(a_fold_over_a_change_that_lacks_something_says_so),
         TEST(damaged_snapshots_do_not_count),
