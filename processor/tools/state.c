@@ -111,10 +111,11 @@ static enum status recall(struct show *show, struct detail *ret_detail)
     enum status status = find_end(show, &end, &none, ret_detail);
     if (status != STATUS_OK || none)
         return status;
-    const char *key = show->options.key;
-    return recall_state(show->options.store, store_view_durable(show->view), end,
-                        key == NULL ? (struct slice){0} : slice_of_text(key), &show->state,
-                        ret_detail);
+    struct slice only = {NULL, 0}; /* all keys */
+    if (show->options.key != NULL)
+        only = slice_of_text(show->options.key);
+    return recall_state(show->options.store, store_view_durable(show->view), end, only,
+                        &show->state, ret_detail);
 }
 
 /* ---- keys ---- */
