@@ -55,8 +55,9 @@ static void append_parts(struct buffer *sql, const char *const *parts)
 /* "CREATE TABLE " as SQLite keeps it, or with IF NOT EXISTS as it is run. */
 static void append_table(struct buffer *sql, const char *create, const struct view_type *type)
 {
-    append_parts(sql, (const char *const[]){create, "\"" TABLE_PREFIX, type->name,
-                                            "\" (place INTEGER PRIMARY KEY, ", NULL});
+    buffer_append_text(sql, create);
+    buffer_append_text(sql, "\"" TABLE_PREFIX);
+    append_parts(sql, (const char *const[]){type->name, "\" (place INTEGER PRIMARY KEY, ", NULL});
     append_columns(sql, type, type->column_count);
     buffer_append_text(sql, ", weir_key BLOB, weir_value BLOB, weir_sum INTEGER)");
 }
