@@ -82,10 +82,10 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
         {"rebuild", NULL, "make the database anew from the log", OPTION_FLAG, &options->rebuild, 0},
         {"from-id", "N",
          "begin with event N, where retention dropped the log's beginning; kept with the database",
-         OPTION_UINT, &options->from_id, UINT64_MAX},
+         OPTION_POSITIVE, &options->from_id, UINT64_MAX},
         {"snapshot-every", "EVENTS",
          "keep each view for answers as of then, so many events apart at least (default 250000)",
-         OPTION_UINT, &options->snapshot_every, SNAPSHOT_EVERY_MAX},
+         OPTION_POSITIVE, &options->snapshot_every, SNAPSHOT_EVERY_MAX},
         {"http", "ADDR:PORT",
          "serve views, events, metrics and the dashboard over HTTP, such as 127.0.0.1:8080; port "
          "0: "

@@ -129,6 +129,18 @@ class WrongStart(unittest.TestCase):
                 with self.subTest(arguments=[program, *arguments]):
                     self.assert_fails(station, 64, ["--help"], program, *arguments)
 
+    def test_a_zero_that_would_mean_nothing_is_refused(self):
+        with weir.Station() as station:
+            for program, command, option in (
+                ("producer", "generate", "count"), ("producer", "generate", "batch"), ("producer", "generate", "sources"),
+                ("producer", "generate", "subjects"), ("producer", "latency", "count"), ("producer", "latency", "rate"),
+                ("producer", "latency", "subjects"), ("producer", "inject", "count"), ("processor", "run", "retain-bytes"),
+                ("projector", "run", "from-id"), ("projector", "run", "snapshot-every"),
+            ):
+                with self.subTest(program=program, command=command, option=option):
+                    says = [f"--{option}: '0' is not a whole number from 1 to", "--help"]
+                    self.assert_fails(station, 64, says, program, command, f"--{option}", "0")
+
     def start_without(self, station, descriptors, program, *arguments):
         closings = " ".join(f"{descriptor}>&-" for descriptor in descriptors)
         command = ["sh", "-c", f'exec "$0" "$@" {closings}', weir.BIN / f"weir-{program}", *arguments]
