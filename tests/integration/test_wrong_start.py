@@ -194,6 +194,16 @@ class WrongStart(unittest.TestCase):
                     self.assertEqual(code, 65, error)
                     self.assertIn(word, error)
 
+    def test_an_input_without_events_sends_nothing_and_says_so(self):
+        with weir.Station() as station:
+            station.start_processor()
+            for text in ("", "\n \n\n"):
+                file = station.folder / f"blank-{len(text)}.jsonl"
+                file.write_text(text)
+                for argument in (file, file, "-"):  # a file has a record the second time
+                    code, out, error = station.run("producer", "send", argument, "--run-dir", station.run_dir, input=text)
+                    self.assertEqual((code, out), (0, "nothing to send: there are no events\n"), error)
+
     def test_damage_in_the_middle_of_the_log_stops_the_start_and_is_named(self):
         with weir.Station() as station:
             station.start_processor()
