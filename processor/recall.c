@@ -197,7 +197,8 @@ static void tell_first_kept(const char *directory, const struct durable *durable
     struct batch_header first;
     if (reader_new(directory, &reader, NULL) == STATUS_OK &&
         reader_first(reader, durable, &first, NULL) == STATUS_OK &&
-        (end.event_id < first.first_event_id - 1 || end.time_ns < first.first_time_ns))
+        ((end.event_id < first.first_event_id && end.event_id + 1 < first.first_event_id) ||
+         end.time_ns < first.first_time_ns))
         detail_write(ret_detail,
                      "what the state was then is no longer kept: the first event that is kept is "
                      "%" PRIu64,

@@ -89,6 +89,15 @@ static void rates_write(const struct service *service, struct buffer *buffer)
     codec_float(buffer, (double)counter_get(&service->counters.accepted) / seconds);
 }
 
+static const char *key_text(const struct policy *policy)
+{
+    static const char *const names[] = {[POLICY_KEY_SOURCE] = "source",
+                                        [POLICY_KEY_SUBJECT] = "subject",
+                                        [POLICY_KEY_TYPE] = "type",
+                                        [POLICY_KEY_GLOBAL] = "global"};
+    return policy->key == POLICY_KEY_FIELD ? policy->key_field : names[policy->key];
+}
+
 static void policies_write(const struct service *service, const struct policy_set *set,
                            struct buffer *buffer)
 {
@@ -96,11 +105,9 @@ static void policies_write(const struct service *service, const struct policy_se
     codec_array(buffer, set->count);
     for (uint32_t i = 0; i < set->count; i++) {
         const struct policy *policy = &set->items[i];
-        char key[POLICY_KEY_NAME_BYTES];
-        policy_key_name(policy, key);
         codec_map(buffer, 9);
         pair_text(buffer, "name", policy->name);
-        pair_text(buffer, "key", key);
+        pair_text(buffer, "key", key_text(policy));
         pair_text(buffer, "mode", policy->mode == POLICY_SHADOW ? "shadow" : "enforce");
         pair_uint(buffer, "quota", policy->quota);
         pair_uint(buffer, "window", policy->window_ns);

@@ -5,8 +5,8 @@
 #include <time.h>
 
 #include "common/app/lifecycle.h"
+#include "common/base/background.h"
 #include "common/base/logger.h"
-#include "processor/background.h"
 #include "processor/core/state_image.h"
 #include "processor/recall.h"
 #include "processor/store/reader.h"
@@ -82,6 +82,19 @@ static bool is_due(struct snapshots *self, const struct batch_view *batch)
     return self->behind_bytes >= (next_segment ? spacing / 2 : spacing);
 }
 
+/* Between two batches: rests as long as a background thread should, in pieces that a stop ends. */
+static void rest(struct snapshots *self)
+{
+    const uint64_t piece_ns = LOOK_EVERY_MS * NS_PER_MS;
+    uint64_t left_ns = background_rest_ns(&self->background, clock_boot_ns());
+    while (left_ns > 0 && !atomic_load(&self->stopping)) {
+        const uint64_t part_ns = left_ns < piece_ns ? left_ns : piece_ns;
+        const struct timespec pause = {.tv_nsec = (long)part_ns};
+        (void)nanosleep(&pause, NULL);
+        left_ns -= part_ns;
+    }
+}
+
 /* A log_visit_fn: END where a snapshot is due. */
 static enum status fold(void *context, const struct batch_view *batch, struct detail *ret_detail)
 {
@@ -91,7 +104,7 @@ static enum status fold(void *context, const struct batch_view *batch, struct de
         return STATUS_INTERRUPTED;
     if (is_due(self, batch))
         return STATUS_END;
-    background_yield(&self->background);
+    rest(self);
     enum status status = recovery_visit(self->recovery, batch, ret_detail);
     if (status == STATUS_OK)
         self->behind_bytes +=

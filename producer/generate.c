@@ -187,19 +187,18 @@ static enum status parse(struct generate_options *o, int argc, char **argv)
     const struct option_spec options[] = {
         {"rate", "PER_S", "events per second; 0: as fast as it goes (default 1000)", OPTION_UINT,
          &o->rate, PACE_RATE_MAX},
-        {"count", "N", "stop after so many events (default: at Ctrl-C)", OPTION_POSITIVE, &o->count,
-         0},
-        {"sources", "N", "how many sources take turns (default 1)", OPTION_POSITIVE, &o->sources,
+        {"count", "N", "stop after so many events (default: at Ctrl-C)", OPTION_UINT, &o->count, 0},
+        {"sources", "N", "how many sources take turns (default 1)", OPTION_UINT, &o->sources,
          PRODUCER_SOURCES_MAX},
         {"source", "NAME", "the source's name, or what the names begin with (default random)",
          OPTION_TEXT, &o->source, 0},
-        {"subjects", "N", "orders, users, products and payments in all (default 1000)",
-         OPTION_POSITIVE, &o->subjects, WORKLOAD_SUBJECTS_MAX},
+        {"subjects", "N", "orders, users, products and payments in all (default 1000)", OPTION_UINT,
+         &o->subjects, WORKLOAD_SUBJECTS_MAX},
         {"seed", "N", "the same seed makes the same events (default random)", OPTION_UINT, &o->seed,
          0},
         {"bursts", NULL, "now and then most events go to one subject", OPTION_FLAG, &o->bursts, 0},
         {"batch", "N", "events per submission at most (default 256 at rate 0, else what is due)",
-         OPTION_POSITIVE, &o->batch, BATCH_MAX},
+         OPTION_UINT, &o->batch, BATCH_MAX},
         OPTIONS_ENDPOINTS(o->endpoints),
     };
     const struct command command = {
@@ -211,6 +210,8 @@ static enum status parse(struct generate_options *o, int argc, char **argv)
     enum status status = options_parse(PRODUCER_PROGRAM, &command, argc, argv, NULL, NULL);
     if (status != STATUS_OK)
         return status;
+    if (o->sources == 0 || o->subjects == 0)
+        return options_usage(PRODUCER_PROGRAM, &command, "--sources and --subjects are at least 1");
     if (o->batch == 0)
         o->batch = o->rate == 0 ? BATCH_AT_RATE_ZERO : BATCH_MAX;
     return STATUS_OK;

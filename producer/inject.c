@@ -92,7 +92,7 @@ static enum status parse(struct inject_options *o, int argc, char **argv)
     const char *name = NULL;
     const struct option_spec options[] = {
         {"kind", "KIND", "only this one of --list (default: all)", OPTION_TEXT, &name, 0},
-        {"count", "N", "each kind so often (default 1)", OPTION_POSITIVE, &o->count, COUNT_MAX},
+        {"count", "N", "each kind so often (default 1)", OPTION_UINT, &o->count, COUNT_MAX},
         {"list", NULL, "print the kinds, and what each should get", OPTION_FLAG, &o->list, 0},
         {"json", NULL, "one JSON object per injection", OPTION_FLAG, &o->json, 0},
         OPTIONS_ENDPOINTS(o->endpoints),
@@ -106,6 +106,8 @@ static enum status parse(struct inject_options *o, int argc, char **argv)
     enum status status = options_parse(PRODUCER_PROGRAM, &command, argc, argv, NULL, NULL);
     if (status != STATUS_OK)
         return status;
+    if (o->count == 0)
+        return options_usage(PRODUCER_PROGRAM, &command, "--count is at least 1");
     if (name != NULL && (o->kind = catalogue_find(name)) == NULL)
         return options_usage(PRODUCER_PROGRAM, &command, "--kind: no '%s' in --list", name);
     return STATUS_OK;

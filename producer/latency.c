@@ -274,16 +274,14 @@ static enum status report(const struct meter *m, struct detail *ret_detail)
 static enum status parse(struct latency_options *o, int argc, char **argv)
 {
     const struct option_spec options[] = {
-        {"rate", "PER_S", "events per second (default 1000)", OPTION_POSITIVE, &o->rate,
-         PACE_RATE_MAX},
-        {"count", "N", "events in all (default: ten seconds of them)", OPTION_POSITIVE, &o->count,
-         0},
+        {"rate", "PER_S", "events per second (default 1000)", OPTION_UINT, &o->rate, PACE_RATE_MAX},
+        {"count", "N", "events in all (default: ten seconds of them)", OPTION_UINT, &o->count, 0},
         {"json", NULL, "print one JSON object, times in ns", OPTION_FLAG, &o->json, 0},
         {"hgrm", "FILE", "also write the end-to-end percentiles as HdrHistogram text, in µs",
          OPTION_TEXT, &o->hgrm, 0},
         {"source", "NAME", "the source's name (default random)", OPTION_TEXT, &o->source, 0},
-        {"subjects", "N", "orders, users, products and payments in all (default 1000)",
-         OPTION_POSITIVE, &o->subjects, WORKLOAD_SUBJECTS_MAX},
+        {"subjects", "N", "orders, users, products and payments in all (default 1000)", OPTION_UINT,
+         &o->subjects, WORKLOAD_SUBJECTS_MAX},
         {"seed", "N", "the same seed makes the same events (default random)", OPTION_UINT, &o->seed,
          0},
         OPTIONS_ENDPOINTS(o->endpoints),
@@ -297,6 +295,8 @@ static enum status parse(struct latency_options *o, int argc, char **argv)
     enum status status = options_parse(PRODUCER_PROGRAM, &command, argc, argv, NULL, NULL);
     if (status != STATUS_OK)
         return status;
+    if (o->rate == 0 || o->subjects == 0)
+        return options_usage(PRODUCER_PROGRAM, &command, "--rate and --subjects are at least 1");
     if (o->count == 0)
         o->count = 10 * o->rate;
     return STATUS_OK;

@@ -16,12 +16,9 @@ static void say_result(struct sender *s, bool failed)
                    producer_pending(s->producer) == 0 && s->bad_lines == 0;
     if (nothing && failed)
         return;
-    if (nothing && lines_over(s->lines)) {
-        if (upload_events(&s->upload) == 0)
-            printf("nothing to send: there are no events\n");
-        else
-            printf("nothing to send: all %llu lines were acknowledged before\n",
-                   (unsigned long long)lines);
+    if (nothing && s->record != NULL && lines_over(s->lines)) {
+        printf("nothing to send: all %llu lines were acknowledged before\n",
+               (unsigned long long)lines);
         return;
     }
     char extra[128] = "";

@@ -12,7 +12,7 @@
 
 enum {
     EVENTS_HIGH_WATER_MARK = 128, /* messages of up to a whole batch; more are lost and replayed */
-    MESSAGES_PER_TURN_MAX = 64,
+    MESSAGES_PER_TURN_MAX = 8,
 };
 
 /* What is kept of the last replay of one stream. */
@@ -23,6 +23,7 @@ struct kept_piece {
 
 struct follower {
     struct socket *events;
+    bool is_subscribed;
     struct replay_link link;
     struct frame head, header, body;        /* of the live message being handled */
     struct kept_piece kept[FOLLOW_STREAMS]; /* by enum stream */
@@ -34,16 +35,31 @@ struct follower {
     void *see_owner;
 };
 
+static const char *const topics[] = {FEED_TOPIC_ACCEPTED, FEED_TOPIC_REJECTED,
+                                     FEED_TOPIC_HEARTBEAT};
+enum { TOPICS = sizeof topics / sizeof topics[0] };
+
+static enum status subscribe(struct follower *follower, struct detail *ret_detail)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < TOPICS && status == STATUS_OK; i++)
+        status = socket_subscribe(follower->events, slice_of_text(topics[i]));
+    if (status != STATUS_OK)
+        return detail_set(ret_detail, status, "cannot subscribe to the events");
+    follower->is_subscribed = true;
+    return STATUS_OK;
+}
+
 static enum status open_sockets(struct follower *follower, const struct endpoints *endpoints,
                                 struct detail *ret_detail)
 {
-    struct socket_options events = {
-        .kind = SOCKET_SUB,
-        .endpoint = endpoints->events,
-        .high_water_mark = EVENTS_HIGH_WATER_MARK,
-        .message_bytes_max = FEED_MESSAGE_BYTES_MAX,
-        .subscriptions = {FEED_TOPIC_ACCEPTED, FEED_TOPIC_REJECTED, FEED_TOPIC_HEARTBEAT}};
+    struct socket_options events = {.kind = SOCKET_SUB,
+                                    .endpoint = endpoints->events,
+                                    .high_water_mark = EVENTS_HIGH_WATER_MARK,
+                                    .message_bytes_max = FEED_MESSAGE_BYTES_MAX};
     enum status status = socket_open(&events, &follower->events, ret_detail);
+    if (status == STATUS_OK)
+        status = subscribe(follower, ret_detail);
     if (status == STATUS_OK)
         status = replay_link_init(&follower->link, endpoints->control, ret_detail);
     return status;
@@ -397,19 +413,53 @@ uint64_t follower_due_ns(const struct follower *follower)
     return follow_due_ns(&follower->follow);
 }
 
-enum status follower_turn(struct follower *follower, uint64_t now_ns, struct detail *ret_detail)
+static enum status receive_live(struct follower *follower)
 {
     struct frame *const frames[] = {&follower->head, &follower->header, &follower->body};
+    return socket_receive_message(follower->events, frames, 3);
+}
+
+static void unsubscribe(struct follower *follower)
+{
+    for (int i = 0; i < TOPICS && follower->is_subscribed; i++)
+        socket_unsubscribe(follower->events, slice_of_text(topics[i]));
+    follower->is_subscribed = false;
+}
+
+/* While a replay has long to go the processor need not send live messages, and those that wait here
+ * are thrown away. */
+static enum status subscribe_as_needed(struct follower *follower, struct detail *ret_detail)
+{
+    if (follow_is_far(&follower->follow))
+        unsubscribe(follower);
+    else if (!follower->is_subscribed && follow_is_near(&follower->follow))
+        return subscribe(follower, ret_detail);
+    /* One message at most is received: passing over all that no longer matches is what it is for.
+     */
+    while (!follower->is_subscribed && receive_live(follower) == STATUS_OK)
+        continue;
+    return STATUS_OK;
+}
+
+void follower_leave(struct follower *follower)
+{
+    follow_leave(&follower->follow);
+    unsubscribe(follower);
+}
+
+enum status follower_turn(struct follower *follower, uint64_t now_ns, struct detail *ret_detail)
+{
     enum status status = STATUS_OK;
     /* One piece a turn: between two of them questions are answered and snapshots taken. */
     if (reply_receive(follower->link.control, &follower->link.reply) == STATUS_OK)
         status = handle_reply(follower, now_ns, ret_detail);
     for (int i = 0; i < MESSAGES_PER_TURN_MAX && status == STATUS_OK; i++) {
-        if (!follow_is_live(&follower->follow) ||
-            socket_receive_message(follower->events, frames, 3) != STATUS_OK)
+        if (!follow_is_live(&follower->follow) || receive_live(follower) != STATUS_OK)
             break;
         status = handle_live(follower, ret_detail);
     }
+    if (status == STATUS_OK)
+        status = subscribe_as_needed(follower, ret_detail);
     send_ask(follower, now_ns);
     return status;
 }

@@ -64,6 +64,9 @@ uint64_t follower_due_ns(const struct follower *follower);
 MUST_USE enum status follower_turn(struct follower *follower, uint64_t now_ns,
                                    struct detail *ret_detail);
 
+/* Nothing live is sent to us until a replay, by the next turns, has come near the log's end. */
+void follower_leave(struct follower *follower);
+
 /* Tells the processor that a projector of this name follows it; what cannot be sent now is left
  * out. */
 void follower_announce(struct follower *follower, const char *name);

@@ -9,6 +9,7 @@
 #include "common/app/lifecycle.h"
 #include "common/app/options.h"
 #include "common/app/state_dir.h"
+#include "common/base/background.h"
 #include "common/base/clock.h"
 #include "common/base/logger.h"
 #include "projector/asof.h"
@@ -22,6 +23,7 @@
 #define PROGRAM            "weir-projector"
 #define DEFAULT_NAME       "main"
 #define SUMMARY_EVERY_NS   (5 * NS_PER_S)
+#define LEAVE_NS           (50 * NS_PER_MS) /* of rest */
 #define SNAPSHOT_EVERY_MAX 1000000000000ULL /* events */
 
 enum {
@@ -38,6 +40,7 @@ struct run_options {
     const char *db;        /* NULL: see database_path */
     const char *http;      /* ADDR:PORT; NULL: no HTTP */
     bool rebuild;
+    bool yield;              /* to all other programs, where processors are short */
     uint64_t from_id;        /* 0: not given */
     uint64_t snapshot_every; /* events; 0: not given */
 };
@@ -58,10 +61,13 @@ struct projector {
     const struct view_type *types[FOLD_VIEWS_MAX];
     uint32_t type_count;
     bool was_live;
-    uint64_t summary_due_ns;   /* CLOCK_BOOTTIME */
-    uint64_t summary_event_id; /* of the last summary */
-    uint64_t summary_at_ns;    /* CLOCK_BOOTTIME */
-    uint64_t left_out;         /* as warned of */
+    uint64_t summary_due_ns;      /* CLOCK_BOOTTIME */
+    uint64_t summary_event_id;    /* of the last summary */
+    uint64_t summary_at_ns;       /* CLOCK_BOOTTIME */
+    uint64_t left_out;            /* as warned of */
+    struct background background; /* only where it yields */
+    uint64_t rests_until_ns;      /* CLOCK_BOOTTIME; follows nothing before */
+    bool has_rested;              /* as told */
 };
 
 /* --- options --- */
@@ -82,10 +88,13 @@ static enum status take_options(int argc, char **argv, struct run_options *optio
         {"rebuild", NULL, "make the database anew from the log", OPTION_FLAG, &options->rebuild, 0},
         {"from-id", "N",
          "begin with event N, where retention dropped the log's beginning; kept with the database",
-         OPTION_POSITIVE, &options->from_id, UINT64_MAX},
+         OPTION_UINT, &options->from_id, UINT64_MAX},
         {"snapshot-every", "EVENTS",
          "keep each view for answers as of then, so many events apart at least (default 250000)",
-         OPTION_POSITIVE, &options->snapshot_every, SNAPSHOT_EVERY_MAX},
+         OPTION_UINT, &options->snapshot_every, SNAPSHOT_EVERY_MAX},
+        {"yield", NULL,
+         "follow with what others leave of the processors: where they are short, views lag",
+         OPTION_FLAG, &options->yield, 0},
         {"http", "ADDR:PORT",
          "serve views, events, metrics and the dashboard over HTTP, such as 127.0.0.1:8080; port "
          "0: "
@@ -397,6 +406,7 @@ static void finish(struct projector *projector)
     fold_destroy(&projector->fold);
     store_close(&projector->store);
     socket_teardown();
+    background_end(&projector->background);
     if (projector->lock_fd >= 0)
         close(projector->lock_fd);
 }
@@ -441,18 +451,78 @@ static void log_changes(struct projector *projector, uint64_t now_ns)
 
 /* --- the loop --- */
 
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
+static bool is_resting(const struct projector *projector, uint64_t now_ns)
+{
+    return now_ns < projector->rests_until_ns;
+}
+
 static int wait_ms(const struct projector *projector, uint64_t now_ns)
 {
-    uint64_t due_ns = follower_due_ns(projector->follower);
-    if (projector->summary_due_ns < due_ns)
-        due_ns = projector->summary_due_ns;
-    if (keeper_due_ns(projector->keeper) < due_ns)
-        due_ns = keeper_due_ns(projector->keeper);
-    if (projector->sql != NULL && sql_runner_due_ns(projector->sql) < due_ns)
-        due_ns = sql_runner_due_ns(projector->sql);
-    if (projector->http != NULL && http_due_ns(projector->http) < due_ns)
-        due_ns = http_due_ns(projector->http);
+    uint64_t due_ns = earlier(projector->summary_due_ns, keeper_due_ns(projector->keeper));
+    if (is_resting(projector, now_ns))
+        due_ns = earlier(due_ns, projector->rests_until_ns);
+    else
+        due_ns = earlier(due_ns, follower_due_ns(projector->follower));
+    if (projector->sql != NULL && !is_resting(projector, now_ns))
+        due_ns = earlier(due_ns, sql_runner_due_ns(projector->sql));
+    if (projector->http != NULL)
+        due_ns = earlier(due_ns, http_due_ns(projector->http));
     return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+/* Until something has come or is due. What is followed is not looked at while it rests. */
+static enum status wait_for_work(const struct projector *projector, struct detail *ret_detail)
+{
+    struct socket_wait items[4 + FOLLOWER_SOCKETS + HTTP_SOCKETS] = {
+        {.fd = lifecycle_fd()},
+        {.socket = query_server_socket(projector->server)},
+        {.fd = asof_fd(projector->asof)}};
+    int count = 3;
+    uint64_t now_ns = clock_boot_ns();
+    if (!is_resting(projector, now_ns)) {
+        count += follower_wait_on(projector->follower, items + count);
+        if (projector->sql != NULL)
+            items[count++] = (struct socket_wait){.socket = sql_runner_socket(projector->sql)};
+    }
+    if (projector->http != NULL) {
+        http_wait_on(projector->http, items + count);
+        count += HTTP_SOCKETS;
+    }
+    enum status status = socket_wait(items, count, wait_ms(projector, now_ns));
+    if (status == STATUS_OK || status == STATUS_TIMED_OUT || status == STATUS_INTERRUPTED)
+        return STATUS_OK;
+    return detail_set(ret_detail, status, "cannot wait on the sockets");
+}
+
+/* Where it yields and had to wait for a processor, the others come first for a while. */
+static void rest(struct projector *projector)
+{
+    uint64_t now_ns = clock_boot_ns();
+    const uint64_t rest_ns = background_rest_ns(&projector->background, now_ns);
+    projector->rests_until_ns = now_ns + rest_ns;
+    if (rest_ns >= LEAVE_NS)
+        follower_leave(projector->follower);
+    if (is_resting(projector, now_ns) && !projector->has_rested) {
+        projector->has_rested = true;
+        log_info("processors are short: this projector rests in between, and its views lag",
+                 "name=%s", projector->name);
+    }
+}
+
+static enum status follow(struct projector *projector, uint64_t now_ns, struct detail *ret_detail)
+{
+    if (is_resting(projector, now_ns))
+        return STATUS_OK;
+    enum status status = follower_turn(projector->follower, now_ns, ret_detail);
+    if (projector->sql != NULL)
+        sql_runner_turn(projector->sql, now_ns);
+    rest(projector);
+    return status;
 }
 
 static enum status serve(struct projector *projector, struct detail *ret_detail)
@@ -462,24 +532,10 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
     follower_announce(projector->follower, projector->name);
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !lifecycle_stopping()) {
-        struct socket_wait items[4 + FOLLOWER_SOCKETS + HTTP_SOCKETS] = {
-            {.fd = lifecycle_fd()},
-            {.socket = query_server_socket(projector->server)},
-            {.fd = asof_fd(projector->asof)}};
-        int count = 3 + follower_wait_on(projector->follower, items + 3);
-        if (projector->sql != NULL)
-            items[count++] = (struct socket_wait){.socket = sql_runner_socket(projector->sql)};
-        if (projector->http != NULL) {
-            http_wait_on(projector->http, items + count);
-            count += HTTP_SOCKETS;
-        }
-        status = socket_wait(items, count, wait_ms(projector, clock_boot_ns()));
-        if (status != STATUS_OK && status != STATUS_TIMED_OUT && status != STATUS_INTERRUPTED)
-            return detail_set(ret_detail, status, "cannot wait on the sockets");
+        status = wait_for_work(projector, ret_detail);
         uint64_t now_ns = clock_boot_ns();
-        status = follower_turn(projector->follower, now_ns, ret_detail);
-        if (projector->sql != NULL)
-            sql_runner_turn(projector->sql, now_ns);
+        if (status == STATUS_OK)
+            status = follow(projector, now_ns, ret_detail);
         query_server_turn(projector->server, projector->fold, &projector->log_id, projector->asof);
         asof_turn(projector->asof);
         if (projector->http != NULL)
@@ -496,7 +552,7 @@ int run_main(int argc, char **argv)
         .name = "run",
         .help = "follow the processor's log from its first event, keep the views, answer queries"};
     struct run_options options = {0};
-    struct projector projector = {.lock_fd = -1};
+    struct projector projector = {.lock_fd = -1, .background.statistics = -1};
     struct detail detail = {.text = ""};
     enum status status = take_options(argc, argv, &options, &command);
     if (status == STATUS_OK && options.name != NULL && !name_is_good(options.name))
@@ -508,6 +564,10 @@ int run_main(int argc, char **argv)
         return (int)status_exit_code(status);
 
     store_set_up_process();
+    if (options.yield) {
+        background_begin_session();
+        background_begin(&projector.background);
+    }
     status = start(&projector, &options, &detail);
     if (status == STATUS_OK) {
         log_info("ready", "name=%s views=%" PRIu32 " event_id=%" PRIu64 " db=%s http=%s",

@@ -36,7 +36,7 @@ bin=$WEIR_ROOT/build/release/bin
     die "no processor of yours runs: start scripts/run.sh first, or say --run-dir"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/weir-projector.XXXXXX")
 # Views may lag, the gate may not: what one adds to a busy machine takes what is left of it.
-start projector "${YIELDING[@]}" "$bin/weir-projector" run --run-dir "$run_dir" \
+start projector "$bin/weir-projector" run --yield --run-dir "$run_dir" \
     ${name:+--name "$name"} ${views:+--views "$views"}
 projector=$started
 await_ready projector "$projector"

@@ -32,14 +32,14 @@ stop_all() {
     more=()
 }
 
-# measure COUNT [COMMAND…]: sets `result` to the events per second with COUNT projectors, all but
-# the first started through COMMAND.
+# measure COUNT [OPTIONS…]: sets `result` to the events per second with COUNT projectors, all but the
+# first started with OPTIONS.
 measure() {
     local count=$1 number
     shift
     pipeline_start --limit "$LIMIT"
     for number in $(seq 2 "$count"); do
-        start "projector-$number" "$@" "$bin/weir-projector" run --run-dir "$scratch/run"
+        start "projector-$number" "$bin/weir-projector" run --run-dir "$scratch/run" "$@"
         more+=("$started")
         await_ready "projector-$number" "$started"
     done
@@ -47,7 +47,7 @@ measure() {
     stop_all
 }
 
-# note WHAT COUNT [COMMAND…]: measures, and keeps the result and its ratio to this round's `one`.
+# note WHAT COUNT [OPTIONS…]: measures, and keeps the result and its ratio to this round's `one`.
 note() {
     local what=$1
     shift
@@ -69,7 +69,7 @@ measure_machine
 for round in $(seq "$rounds"); do
     say "round $round of $rounds"
     note one 1
-    note yielding "$projectors" "${YIELDING[@]}"
+    note yielding "$projectors" --yield
     note equal "$projectors"
 done
 printf '\n%-28s %10s %8s\n' "projectors" "events/s" "ratio"

@@ -110,12 +110,6 @@ build() {
     rm -f "$log"
 }
 
-# "${YIELDING[@]}" COMMAND…: runs it with what the other programs leave over when processors are
-# short, also where the kernel weighs sessions against each other before it looks at `nice`.
-# shellcheck disable=SC2016
-YIELDING=(sh -c '[ ! -w /proc/self/autogroup ] || echo 10 >/proc/self/autogroup
-exec nice -n 10 "$@"' sh)
-
 # start NAME COMMAND…: in a session of its own (Ctrl-C is for the script, which then stops things in
 # order), ended with the script whatever happens; what it says goes to $scratch/NAME.out and
 # $scratch/NAME.log, where `scratch` is the script's folder. Sets `started` to its process id.

@@ -24,9 +24,6 @@ struct moment {
     uint64_t value;
 };
 
-/* The log's last time: where nothing else is asked for. */
-#define MOMENT_NOW ((struct moment){.kind = MOMENT_BACK, .value = 0})
-
 /* USAGE with a detail that quotes the text and says what is wrong with it, and what would do. */
 MUST_USE enum status moment_parse(const char *text, struct moment *ret_moment,
                                   struct detail *ret_detail);

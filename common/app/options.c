@@ -88,13 +88,13 @@ static void print_help(const struct parse *parse)
 
 /* --- values --- */
 
-static bool parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
+static bool parse_uint(const char *text, uint64_t max, uint64_t *ret_value)
 {
     if (text[0] == '\0' || text[strspn(text, "0123456789")] != '\0')
         return false;
     errno = 0;
     unsigned long long value = strtoull(text, NULL, 10);
-    if (errno != 0 || value < min || value > max)
+    if (errno != 0 || value > max)
         return false;
     *ret_value = value;
     return true;
@@ -103,13 +103,12 @@ static bool parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *r
 static enum status store_uint(const struct parse *parse, const struct option_spec *spec,
                               const char *text)
 {
-    uint64_t min = spec->kind == OPTION_POSITIVE ? 1 : 0;
     uint64_t max = spec->max != 0 ? spec->max : UINT64_MAX;
-    if (parse_uint(text, min, max, spec->target))
+    if (parse_uint(text, max, spec->target))
         return STATUS_OK;
     return options_usage(parse->program, parse->command,
-                         "--%s: '%s' is not a whole number from %" PRIu64 " to %" PRIu64,
-                         spec->name, text, min, max);
+                         "--%s: '%s' is not a whole number from 0 to %" PRIu64, spec->name, text,
+                         max);
 }
 
 static enum status store_item(const struct parse *parse, const struct option_spec *spec,
@@ -137,7 +136,6 @@ static enum status store(const struct parse *parse, const struct option_spec *sp
         *(const char **)spec->target = text;
         return STATUS_OK;
     case OPTION_UINT:
-    case OPTION_POSITIVE:
         return store_uint(parse, spec, text);
     case OPTION_LIST:
         return store_item(parse, spec, text);

@@ -15,13 +15,7 @@
 
 #define WEIR_VERSION "0.1.0"
 
-enum option_kind {
-    OPTION_FLAG,
-    OPTION_TEXT,
-    OPTION_UINT,     /* a whole number from 0 */
-    OPTION_POSITIVE, /* a whole number from 1: where 0 would mean nothing, or not given */
-    OPTION_LIST,
-};
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_LIST };
 enum { OPTION_LIST_MAX = 64 };
 
 struct option_list {
@@ -35,7 +29,7 @@ struct option_spec {
     const char *help;     /* one line */
     enum option_kind kind;
     void *target; /* bool *, const char **, uint64_t *, struct option_list * */
-    uint64_t max; /* of a number: largest value; 0: UINT64_MAX */
+    uint64_t max; /* OPTION_UINT: largest value; 0: UINT64_MAX */
 };
 
 struct command {

@@ -24,7 +24,6 @@ enum {
     POLICY_KEYS_MAX_DEFAULT = 1000000,    /* live keys of one policy */
     POLICY_UNITS_MAX_DEFAULT = 100000000, /* stamps one policy keeps in its windows */
 };
-enum { POLICY_KEY_NAME_BYTES = sizeof "data." + POLICY_FIELD_BYTES_MAX };
 #define POLICY_QUOTA_MAX         INT64_MAX     /* so that sums of units do not overflow */
 #define POLICY_KEYS_MAX_LARGEST  1000000000ULL /* a table's limit */
 #define POLICY_UNITS_MAX_LARGEST 2000000000ULL /* chunks are numbered with 32 bits */
@@ -69,8 +68,6 @@ MUST_USE enum status policy_set_parse(const char *text, const char *name,
 MUST_USE enum status policy_set_add_limit(struct policy_set *set, const char *item,
                                           struct detail *ret_detail);
 
-/* What the policy counts by, as in its text: source, …, data.FIELD. */
-void policy_key_name(const struct policy *policy, char ret_name[POLICY_KEY_NAME_BYTES]);
 /* Do all settings and the name agree? */
 bool policy_equal(const struct policy *a, const struct policy *b);
 

@@ -83,12 +83,12 @@ static bool read_key(struct policy *policy, const char *value)
     return true;
 }
 
-void policy_key_name(const struct policy *policy, char ret_name[POLICY_KEY_NAME_BYTES])
+static void write_key(const struct policy *policy, char *ret_text)
 {
     if (policy->key == POLICY_KEY_FIELD)
-        snprintf(ret_name, POLICY_KEY_NAME_BYTES, "data.%s", policy->key_field);
+        snprintf(ret_text, SETTING_TEXT_BYTES, "data.%s", policy->key_field);
     else
-        strcpy(ret_name, key_names[policy->key]);
+        strcpy(ret_text, key_names[policy->key]);
 }
 
 static void write_uint(uint64_t value, char *ret_text)
@@ -176,7 +176,7 @@ struct setting {
 static const struct setting settings[] = {
     {"match", read_match, write_match, "up to 64 of a-z 0-9 _ . - and the wildcards * and ?",
      false},
-    {"key", read_key, policy_key_name, "source, subject, type, global or data.FIELD", false},
+    {"key", read_key, write_key, "source, subject, type, global or data.FIELD", false},
     {"quota", read_quota, write_quota, "an integer from 1 to 9223372036854775807", true},
     {"window", read_window, write_window,
      "an integer ≥ 1 and a unit (ns us ms s m h d), at most 31d", true},

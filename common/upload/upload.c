@@ -73,14 +73,6 @@ uint64_t upload_sequence(const struct upload_source *source)
     return source->base + source->events_read;
 }
 
-uint64_t upload_events(const struct upload *upload)
-{
-    uint64_t events = 0;
-    for (uint32_t i = 0; i < upload->source_count; i++)
-        events += upload->sources[i].events_read;
-    return events;
-}
-
 void upload_mark(struct upload *upload, const struct upload_prefix *prefix)
 {
     upload->marked = *prefix;

@@ -68,8 +68,6 @@ MUST_USE enum status upload_add(struct upload *upload, struct slice name, uint64
                                 uint32_t *ret_index);
 /* The sequence of the newest event read. */
 uint64_t upload_sequence(const struct upload_source *source);
-/* How many events were read of all sources. */
-uint64_t upload_events(const struct upload *upload);
 
 /* Marks all that has been read so far, `prefix` long. */
 void upload_mark(struct upload *upload, const struct upload_prefix *prefix);

@@ -193,6 +193,11 @@ enum status socket_subscribe(struct socket *socket, struct slice prefix)
     return rc == 0 ? STATUS_OK : STATUS_IO;
 }
 
+void socket_unsubscribe(struct socket *socket, struct slice prefix)
+{
+    (void)zmq_setsockopt(socket->handle, ZMQ_UNSUBSCRIBE, prefix.data, prefix.size);
+}
+
 /* --- frames --- */
 
 static zmq_msg_t *message_of(struct frame *frame)

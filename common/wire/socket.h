@@ -51,6 +51,9 @@ void socket_close(struct socket **socket);
 const char *socket_endpoint(const struct socket *socket);
 /* SUB only; INVALID for a prefix above SOCKET_PREFIX_BYTES_MAX. */
 MUST_USE enum status socket_subscribe(struct socket *socket, struct slice prefix);
+/* SUB only; undoes one socket_subscribe. The publisher hears of it later; receiving passes over
+ * what comes until then. */
+void socket_unsubscribe(struct socket *socket, struct slice prefix);
 
 /* A received frame; owns libzmq's memory until frame_fini. */
 struct frame {

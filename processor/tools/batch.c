@@ -342,12 +342,8 @@ static void say_result(struct run *run, bool failed)
     progress_break(&run->progress);
     if (decided == 0 && run->bad_lines == 0 && failed)
         return;
-    if (decided == 0 && run->bad_lines == 0 && run->over) {
-        if (counts.events == 0)
-            printf("nothing to decide: there are no events\n");
-        else
-            printf("nothing to decide: all %" PRIu64 " lines were decided before\n",
-                   run->taken.lines);
+    if (decided == 0 && run->bad_lines == 0 && run->over && run->taken.lines > 0) {
+        printf("nothing to decide: all %" PRIu64 " lines were decided before\n", run->taken.lines);
         return;
     }
     char text[COUNTS_BYTES_MAX];

@@ -179,13 +179,9 @@ static enum status event_take(struct judge *judge, uint32_t index, struct detail
     }
     if (status == STATUS_OK)
         status = acceptance_judge(judge, index, ret_detail);
-    if (status == STATUS_OK && policy_change_is(record->source, &record->event))
-        status = judge_policies_change(judge, record, ret_detail);
-    if (status != STATUS_GONE) {
-        judge->result.events++;
-        digest_add(&judge->result.records, judge->record_bytes[index].data,
-                   judge->record_bytes[index].size);
-    }
+    judge->result.events++;
+    digest_add(&judge->result.records, judge->record_bytes[index].data,
+               judge->record_bytes[index].size);
     return status;
 }
 
@@ -229,9 +225,12 @@ static enum status events_take(struct judge *judge, struct detail *ret_detail)
         uint32_t count = 0;
         enum status status = group_read(judge, &reader, &count, ret_detail);
         for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-            status = judge_rejections_take(judge, judge->records[i].event_id, ret_detail);
+            const struct accepted_record *record = &judge->records[i];
+            status = judge_rejections_take(judge, record->event_id, ret_detail);
             if (status == STATUS_OK)
                 status = event_take(judge, i, ret_detail);
+            if (status == STATUS_OK && policy_change_is(record->source, &record->event))
+                status = judge_policies_change(judge, record, ret_detail);
         }
         if (status != STATUS_OK)
             return status;
@@ -315,10 +314,8 @@ enum status judge_visit(void *context, const struct batch_view *batch, struct de
 {
     struct judge *judge = context;
     judge->batch = batch;
-    const enum status status = batch->header.kind == BATCH_GENESIS
-                                   ? genesis_visit(judge, ret_detail)
-                                   : ordinary_visit(judge, ret_detail);
-    if (status != STATUS_GONE)
-        judge->result.batches++;
-    return status;
+    judge->result.batches++;
+    if (batch->header.kind == BATCH_GENESIS)
+        return genesis_visit(judge, ret_detail);
+    return ordinary_visit(judge, ret_detail);
 }

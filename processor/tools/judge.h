@@ -27,8 +27,8 @@
 struct judge;
 
 struct judge_result {
-    uint64_t events, rejections, batches; /* read, but for a change of the policies that was GONE */
-    struct digest records;                /* over these records of both streams, one by one */
+    uint64_t events, rejections, batches; /* read */
+    struct digest records;                /* over all records of both streams, one by one */
 };
 
 /* `directory` is the store's, for what a policy change needs of the log. NULL when out of memory.

@@ -68,8 +68,7 @@ struct offline_counts offline_counts(const struct offline *offline)
     const struct counters *counters = &offline->draft.service->counters;
     struct offline_counts counts = {.accepted = counter_get(&counters->accepted),
                                     .late = offline->late,
-                                    .known = offline->known,
-                                    .events = upload_events(&offline->upload)};
+                                    .known = offline->known};
     for (unsigned i = 0; i < REASON_COUNT; i++)
         counts.refused[i] = counter_get(&counters->refused[i]);
     return counts;

@@ -30,7 +30,6 @@ struct offline_counts {
     uint64_t refused[REASON_COUNT]; /* with the reports of shadow policies, which refuse nothing */
     uint64_t late;                  /* decided at a later time than their own */
     uint64_t known;                 /* decided before this run */
-    uint64_t events;                /* of the input so far, with those of earlier runs */
 };
 
 struct offline;

@@ -371,9 +371,12 @@ static enum status print_json(struct show *show, struct detail *ret_detail)
 
 static enum status run(struct show *show, struct detail *ret_detail)
 {
+    const struct moment now = {.kind = MOMENT_BACK};
     enum status status = lifecycle_start(ret_detail);
     if (status == STATUS_OK)
-        status = store_view_open_until(show->options.store, &show->at, &show->view, ret_detail);
+        status =
+            store_view_open_until(show->options.store, show->options.at == NULL ? &now : &show->at,
+                                  &show->view, ret_detail);
     if (status == STATUS_OK)
         status = recall(show, ret_detail);
     if (status == STATUS_OK)
@@ -387,7 +390,7 @@ static enum status run(struct show *show, struct detail *ret_detail)
 
 int state_main(int argc, char **argv)
 {
-    struct show show = {.at = MOMENT_NOW};
+    struct show show = {.options = {.store = NULL}};
     struct detail detail = {""};
     enum status status = options_read(&show, argc, argv);
     if (status != STATUS_OK)

@@ -202,7 +202,8 @@ static bool find_sealed(struct store_view *view, const struct moment *until)
 enum status store_view_open(const char *directory, struct store_view **ret_view,
                             struct detail *ret_detail)
 {
-    return store_view_open_until(directory, &MOMENT_NOW, ret_view, ret_detail);
+    const struct moment now = {.kind = MOMENT_BACK};
+    return store_view_open_until(directory, &now, ret_view, ret_detail);
 }
 
 enum status store_view_open_until(const char *directory, const struct moment *until,

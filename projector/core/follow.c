@@ -46,6 +46,32 @@ bool follow_is_live(const struct follow *follow)
     return follow->phase == FOLLOW_LIVE;
 }
 
+/* Records of the log behind what is kept, as far as is known. */
+static uint64_t left(const struct follow *follow, enum stream stream)
+{
+    const struct follow_replay *replay = &follow->replay[stream];
+    const uint64_t next_id = follow->sides[stream].next_id + replay->kept;
+    return next_id > replay->log_end ? 0 : replay->log_end - next_id + 1;
+}
+
+bool follow_is_far(const struct follow *follow)
+{
+    return follow->phase == FOLLOW_REPLAY && (left(follow, STREAM_ACCEPTED) > FOLLOW_FAR ||
+                                              left(follow, STREAM_REJECTED) > FOLLOW_FAR);
+}
+
+bool follow_is_near(const struct follow *follow)
+{
+    const bool is_known = follow->replay[STREAM_ACCEPTED].is_known;
+    return follow->phase == FOLLOW_LIVE || (is_known && !follow_is_far(follow));
+}
+
+void follow_leave(struct follow *follow)
+{
+    if (follow->phase == FOLLOW_LIVE)
+        replay_again(follow);
+}
+
 /* --- asking --- */
 
 bool follow_asks(struct follow *follow, uint64_t now_ns, struct follow_ask *ret_ask)
@@ -75,13 +101,6 @@ static enum status check_log(const struct follow *follow, const struct log_id *l
     return detail_set(ret_detail, STATUS_FENCED,
                       "the processor now serves another log than the one these views were made "
                       "from: start the projector with --rebuild to make them from this one");
-}
-
-/* Is there nothing behind what is kept, as far as is known? */
-static bool is_at_end(const struct follow *follow, enum stream stream)
-{
-    const struct follow_replay *replay = &follow->replay[stream];
-    return follow->sides[stream].next_id + replay->kept > replay->log_end;
 }
 
 static void cover(struct follow *follow, uint64_t event_id)
@@ -166,12 +185,12 @@ bool follow_plan(struct follow *follow, struct follow_plan *ret_plan)
     }
     if (events->kept > 0 && last_id <= follow->covered) {
         *ret_plan = (struct follow_plan){.rejections_below = last_id, .events = events->kept};
-        if (!is_at_end(follow, STREAM_ACCEPTED))
+        if (left(follow, STREAM_ACCEPTED) > 0)
             ask(follow, STREAM_ACCEPTED);
         return true;
     }
     plan_rejections(follow, ret_plan);
-    if (events->kept > 0 || !is_at_end(follow, STREAM_REJECTED))
+    if (events->kept > 0 || left(follow, STREAM_REJECTED) > 0)
         ask(follow, STREAM_REJECTED);
     else
         follow->phase = FOLLOW_LIVE;

@@ -10,7 +10,8 @@
  * as it is then can stand for any later moment. One request is under way at a time, for the stream
  * whose piece is used up. While a replay goes on the caller leaves live messages unread in the SUB
  * queue, so that they join on afterwards; if the queue overflowed meanwhile there is one more hole
- * and one more replay. Every record is applied exactly once and in order.
+ * and one more replay. While the replay is far from its end they are of no use: the caller then
+ * does without them. Every record is applied exactly once and in order.
  *
  * A replay begins with the last record applied, the anchor, and a live message that overlaps holds
  * it too: its hash must be the same. So a log that lost records which were published (a disk that
@@ -32,7 +33,10 @@
 
 #define FOLLOW_REPEAT_NS (1 * 1000000000ULL) /* an unanswered request is sent again */
 
-enum { FOLLOW_STREAMS = 2 };
+enum {
+    FOLLOW_STREAMS = 2,
+    FOLLOW_FAR = 50000, /* records: some pieces of a replay, and less than the SUB queue holds */
+};
 enum follow_phase { FOLLOW_REPLAY, FOLLOW_LIVE };
 
 /* How far one stream was applied. */
@@ -93,6 +97,13 @@ void follow_init(struct follow *follow, const struct log_id *log_id,
 
 /* May the caller read live messages now? */
 bool follow_is_live(const struct follow *follow);
+/* Far from live: more than FOLLOW_FAR records of a stream are known to be missing, so live messages
+ * need not even be sent to us. Near: it is known that they are not. Before the first reply to a
+ * replay it is neither. */
+bool follow_is_far(const struct follow *follow);
+bool follow_is_near(const struct follow *follow);
+/* The caller does without live messages from now on: replays, until it is near again. */
+void follow_leave(struct follow *follow);
 
 /* The request to send at `now_ns`, if there is one. */
 bool follow_asks(struct follow *follow, uint64_t now_ns, struct follow_ask *ret_ask);

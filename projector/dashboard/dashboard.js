@@ -332,7 +332,6 @@ function slide() {
   put("when", isNow ? "now" : moment(Number(state.at / 1000000n)));
   $("slider").setAttribute("aria-valuetext", $("when").textContent);
   $("now").disabled = isNow;
-  state.asked++; // a reply that is still on its way answers another question
   clearTimeout(slide.timer);
   slide.timer = setTimeout(refreshView, 120);
 }

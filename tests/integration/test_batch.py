@@ -142,14 +142,6 @@ class Batch(unittest.TestCase):
         accepted, _ = logfile.records(self.station.store)
         self.assertEqual([r.sequence for r in accepted], [1, 2, 3, 4, 5, 6])
 
-    def test_an_input_without_events_decides_nothing(self):
-        for text in ("", "\n \n\n"):
-            path = self.station.folder / f"blank-{len(text)}.jsonl"
-            path.write_text(text)
-            for _ in range(2):
-                self.assert_batch(0, ["nothing to decide: there are no events"], path)
-            self.assert_batch(0, ["nothing to decide: there are no events"], "-", input=text)
-
     def test_whose_events_they_are_must_be_known(self):
         lines = [line(at * SECOND, subject=str(at)) for at in range(1, 4)]
         path = self.file(lines)

@@ -23,25 +23,6 @@ const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 
 const seen = box.width > 0 && box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
 return [at.id || at.className || at.textContent, ring && seen]"""
 TABS = "return [...document.querySelectorAll('#tabs button')].map((tab) => [tab.dataset.view, tab.title])"
-# Replies to the panel's questions have come whole and wait in `held`, each until it is called.
-HOLD = """window.held = [];
-window.holding = true;
-const ask = window.fetch;
-window.fetch = async (path) => {
-  const reply = await ask(path);
-  if (!holding || !path.startsWith('/views/') || !path.includes('?limit=')) return reply;
-  const body = await reply.json();
-  if (holding) await new Promise((go) => held.push(go));
-  return { ok: reply.ok, json: async () => body };
-};"""
-LET_GO = "holding = false; held.forEach((go) => go())"
-SLIDE_BEFORE_THE_REPLY = """const panel = document.getElementById('panel');
-panel.dataset.event = 'as before';
-const slider = document.getElementById('slider');
-slider.value = 0;
-slider.dispatchEvent(new Event('input'));
-held.shift()();
-return new Promise((done) => setTimeout(() => done(panel.dataset.event), 0));"""
 SLIDER_STEPS = 1000  # as in dashboard.js
 MS = 1_000_000
 LOOKS = 30
@@ -134,20 +115,6 @@ class Dashboard(unittest.TestCase):
             weir.until(often_and_full, "a key that is full")
             self.assertEqual(max(seen), 5)
             self.assertIn(traffic.stop(), (0, 2))
-
-    def test_a_reply_about_now_is_not_shown_once_the_slider_stands_elsewhere(self):
-        browser = self.browser
-        with weir.Station() as station:
-            station.start_processor()
-            _, address = web.start(station)
-            station.source("shop").submit([weir.event()] * 3)
-            browser.open(f"http://{address[0]}:{address[1]}/")
-            weir.until(lambda: browser.run(SHOWN) == ["limits", "3"], "the page")
-            browser.run(HOLD)
-            weir.until(lambda: browser.run("return held.length") == 1, "a reply about now")
-            self.assertEqual(browser.run(SLIDE_BEFORE_THE_REPLY), "as before")
-            browser.run(LET_GO)
-            weir.until(lambda: browser.run(SHOWN)[1] in ("0", "3"), "the view as of then")
 
     def expect_focus(self, name):
         """There is the focus, and a ring that a person sees."""

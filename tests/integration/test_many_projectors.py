@@ -30,9 +30,10 @@ class Crowd:
         self.did = collections.Counter()
 
     def join(self, name, views):
-        self.running[name] = self.station.start_projector(
-            name, "--views", ",".join(views), ready=False
-        )
+        options = ["--views", ",".join(views)]
+        if self.rng.random() < 0.5:
+            options.append("--yield")
+        self.running[name] = self.station.start_projector(name, *options, ready=False)
         self.did["joined with all views" if len(views) == len(VIEWS) else "joined with some"] += 1
 
     def leave(self, name):

@@ -106,11 +106,6 @@ class Policies(unittest.TestCase):
         self.assertEqual(record.event[1:3], ["weir.policy_changed", "policy"])
         self.assertEqual(record.event[4], {"text": text, "by": "control"})
 
-    def test_status_names_each_key_as_the_policy_does(self):
-        keys = ["source", "subject", "type", "global", "data.subject", "data.a.b"]
-        station = self.station([Policy(f"p{n}", "*", key, 5, HOUR, 1) for n, key in enumerate(keys)])
-        self.assertEqual([policy["key"] for policy in station.control().status()["policies"]], keys)
-
     def refused(self, control, text, code, *words):
         before = policy_get(control)
         with self.assertRaises(weir.ControlError) as caught:

@@ -5,7 +5,9 @@ WEIR_EVENTS: events of the bulk traffic (default 300,000).  WEIR_SINGLES: events
 one message each, which is what overflows the queue (default 20,000).
 """
 
+import os
 import signal
+import subprocess
 import sys
 import unittest
 from pathlib import Path
@@ -81,6 +83,29 @@ class Projectors(unittest.TestCase):
                 [(row["policy"], row["key"], row["accepted"], row["refused"]) for row in limits["rows"]],
                 [("per-source", f"life-{life}", 25, 5) for life in range(3)],
             )
+
+    def test_one_that_yields_rests_while_processors_are_short_and_has_the_same_digests_after(self):
+        with weir.Station() as station:
+            station.start_processor()
+            station.start_projector("first")
+            traffic = self.generate(station, 30_000, rate=10_000)
+            busy = [
+                subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=weir.die_with_parent)
+                for _ in range(3 * os.cpu_count())
+            ]
+            try:
+                yielding = station.start_projector("yielding", "--yield")
+                yielding.wait_for_log("processors are short: this projector rests in between")
+                reply = station.query("yielding").view("order_counts")
+                self.assertLessEqual(reply["event_id"], 30_000)
+                self.assertEqual(traffic.wait(), 0)
+            finally:
+                for process in busy:
+                    process.kill()
+                    process.wait()
+            queries = [station.query(name) for name in ("first", "yielding")]
+            for view, found in weir.digests_at(queries, station.control().status()).items():
+                self.assertEqual(len(found), 1, f"{view} differs: {found}")
 
     def test_two_projectors_of_one_name_do_not_share_a_socket(self):
         with weir.Station() as station:

@@ -129,18 +129,6 @@ class WrongStart(unittest.TestCase):
                 with self.subTest(arguments=[program, *arguments]):
                     self.assert_fails(station, 64, ["--help"], program, *arguments)
 
-    def test_a_zero_that_would_mean_nothing_is_refused(self):
-        with weir.Station() as station:
-            for program, command, option in (
-                ("producer", "generate", "count"), ("producer", "generate", "batch"), ("producer", "generate", "sources"),
-                ("producer", "generate", "subjects"), ("producer", "latency", "count"), ("producer", "latency", "rate"),
-                ("producer", "latency", "subjects"), ("producer", "inject", "count"), ("processor", "run", "retain-bytes"),
-                ("projector", "run", "from-id"), ("projector", "run", "snapshot-every"),
-            ):
-                with self.subTest(program=program, command=command, option=option):
-                    says = [f"--{option}: '0' is not a whole number from 1 to", "--help"]
-                    self.assert_fails(station, 64, says, program, command, f"--{option}", "0")
-
     def start_without(self, station, descriptors, program, *arguments):
         closings = " ".join(f"{descriptor}>&-" for descriptor in descriptors)
         command = ["sh", "-c", f'exec "$0" "$@" {closings}', weir.BIN / f"weir-{program}", *arguments]
@@ -193,16 +181,6 @@ class WrongStart(unittest.TestCase):
                     code, _, error = station.run("producer", "send", file, "--run-dir", station.run_dir)
                     self.assertEqual(code, 65, error)
                     self.assertIn(word, error)
-
-    def test_an_input_without_events_sends_nothing_and_says_so(self):
-        with weir.Station() as station:
-            station.start_processor()
-            for text in ("", "\n \n\n"):
-                file = station.folder / f"blank-{len(text)}.jsonl"
-                file.write_text(text)
-                for argument in (file, file, "-"):  # a file has a record the second time
-                    code, out, error = station.run("producer", "send", argument, "--run-dir", station.run_dir, input=text)
-                    self.assertEqual((code, out), (0, "nothing to send: there are no events\n"), error)
 
     def test_damage_in_the_middle_of_the_log_stops_the_start_and_is_named(self):
         with weir.Station() as station:

@@ -16,7 +16,7 @@ enum { WORDS_MAX = 100, OUTPUT_BYTES_MAX = 8192 };
 static struct {
     bool append;
     const char *store;
-    uint64_t rate, count;
+    uint64_t rate;
     struct option_list limits;
     struct endpoint_options endpoints;
 } got;
@@ -25,7 +25,6 @@ static const struct option_spec specs[] = {
     {"append", NULL, "go on behind the last event", OPTION_FLAG, &got.append, 0},
     {"store", "DIR", "folder of the log", OPTION_TEXT, &got.store, 0},
     {"rate", "PER_S", "events per second", OPTION_UINT, &got.rate, 1000},
-    {"count", "N", "how many events", OPTION_POSITIVE, &got.count, 0},
     {"limit", "SPEC", "one more policy", OPTION_LIST, &got.limits, 0},
     OPTIONS_ENDPOINTS(got.endpoints),
 };
@@ -225,17 +224,6 @@ static void refuses_numbers_that_are_none_or_too_large(void **test_state)
     }
 }
 
-static void refuses_zero_where_a_number_begins_at_one(void **test_state)
-{
-    (void)test_state;
-    assert_int_equal(parse_line("--rate 0 --count 1 x"), STATUS_OK);
-    assert_int_equal(got.rate, 0);
-    assert_int_equal(got.count, 1);
-    assert_usage("--count 0 x",
-                 "--count: '0' is not a whole number from 1 to 18446744073709551615");
-    assert_usage("--count 00 x", "--count: '00' is not");
-}
-
 static void refuses_the_wrong_number_of_operands(void **test_state)
 {
     (void)test_state;
@@ -377,7 +365,6 @@ int main(void)
         cmocka_unit_test(refuses_unknown_options),
         cmocka_unit_test(refuses_missing_and_needless_values),
         cmocka_unit_test(refuses_numbers_that_are_none_or_too_large),
-        cmocka_unit_test(refuses_zero_where_a_number_begins_at_one),
         cmocka_unit_test(refuses_the_wrong_number_of_operands),
         cmocka_unit_test(refuses_more_list_items_than_it_can_hold),
         cmocka_unit_test(refuses_bad_levels_and_formats_of_the_log),

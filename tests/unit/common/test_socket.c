@@ -173,6 +173,33 @@ static void publishes_to_those_who_subscribed(void **test_state)
     socket_close(&pub);
 }
 
+/* Also what had come under the old subscription, but for the message that the wait looked at. */
+static void passes_over_what_it_unsubscribed_from(void **test_state)
+{
+    struct sockets *f = *test_state;
+    struct socket *pub = open_socket(SOCKET_PUB, true, f->endpoint);
+    struct socket *sub = open_socket(SOCKET_SUB, false, f->endpoint);
+    struct frame frame;
+    frame_init(&frame);
+    assert_int_equal(socket_subscribe(sub, slice_of_text("old")), STATUS_OK);
+    assert_int_equal(socket_subscribe(sub, slice_of_text("new")), STATUS_OK);
+    struct socket_wait item = {.socket = sub};
+    do
+        assert_int_equal(socket_send(pub, slice_of_text("old"), false), STATUS_OK);
+    while (socket_wait(&item, 1, 1) == STATUS_TIMED_OUT);
+    socket_unsubscribe(sub, slice_of_text("old"));
+    assert_int_equal(socket_send(pub, slice_of_text("old"), false), STATUS_OK);
+    assert_int_equal(socket_send(pub, slice_of_text("old"), false), STATUS_OK);
+    assert_int_equal(socket_send(pub, slice_of_text("new"), false), STATUS_OK);
+    assert_receives(sub, &frame, "old", false);
+    assert_true(wait_for(sub, false));
+    assert_receives(sub, &frame, "new", false);
+    assert_int_equal(socket_receive(sub, &frame), STATUS_END);
+    frame_fini(&frame);
+    socket_close(&sub);
+    socket_close(&pub);
+}
+
 static void refuses_a_prefix_that_libzmq_would_spoil(void **test_state)
 {
     struct sockets *f = *test_state;
@@ -428,6 +455,7 @@ int main(void)
         TEST(throws_away_the_rest_of_a_message),
         TEST(takes_whole_messages),
         TEST(publishes_to_those_who_subscribed),
+        TEST(passes_over_what_it_unsubscribed_from),
         TEST(refuses_a_prefix_that_libzmq_would_spoil),
         TEST(routes_a_reply_to_the_dealer_who_asked),
         TEST(gives_borrowed_bytes_back_when_they_are_sent),

@@ -132,20 +132,6 @@ static void saves_only_what_was_marked(void **state)
     upload_fini(&upload);
 }
 
-static void counts_the_events_read_of_all_sources(void **state)
-{
-    (void)state;
-    struct upload upload;
-    upload_init(&upload);
-    assert_int_equal(upload_events(&upload), 0);
-    upload_fini(&upload);
-    fill(&upload);
-    upload.sources[0].events_read = 20;
-    upload.sources[1].events_read = 3;
-    assert_int_equal(upload_events(&upload), 23);
-    upload_fini(&upload);
-}
-
 static void finds_sources_by_their_whole_name(void **state)
 {
     (void)state;
@@ -166,7 +152,6 @@ int main(void)
         cmocka_unit_test(refuses_a_record_with_any_bit_turned),
         cmocka_unit_test(refuses_bytes_behind_the_record),
         cmocka_unit_test(saves_only_what_was_marked),
-        cmocka_unit_test(counts_the_events_read_of_all_sources),
         cmocka_unit_test(finds_sources_by_their_whole_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

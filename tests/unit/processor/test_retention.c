@@ -435,35 +435,24 @@ static void one_good_snapshot_is_not_enough(void **state)
     assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 0);
 }
 
-/* The state as of `end` cannot be had, and why. */
-static void expect_gone(struct fixture *f, struct fold_end end, const char *why)
-{
-    struct state *found = NULL;
-    struct detail detail;
-    const struct durable durable = log_durable(f->service.log);
-    assert_int_equal(recall_state(f->folder, &durable, end, (struct slice){0}, &found, &detail),
-                     STATUS_GONE);
-    assert_non_null(strstr(detail.text, why));
-}
-
 static void a_state_that_is_gone_is_told_from_one_that_no_snapshot_leads_to(void **state)
 {
     struct fixture *f = *state;
-    struct first_kept *first = calloc(1, sizeof *first);
+    struct state *found = NULL;
     struct detail detail;
     grow(f);
     assert_int_equal(apply(f, KEEP_TWO, SHORT_NS), 5);
-    assert_non_null(first);
-    expect_ok(retention_first_kept(f->folder, first, &detail), &detail);
-    struct fold_end end = {.event_id = first->event_id - 2, .time_ns = UINT64_MAX};
-    free(first);
-    expect_gone(f, end, "the first event that is kept is");
+    const struct durable durable = log_durable(f->service.log);
+    const struct slice no_key = {0};
+    const struct fold_end early = {.event_id = 1, .time_ns = UINT64_MAX};
+    assert_int_equal(recall_state(f->folder, &durable, early, no_key, &found, &detail),
+                     STATUS_GONE);
+    assert_non_null(strstr(detail.text, "the first event that is kept is"));
     snapshot_damage(f, segment_of(f, 1));
     snapshot_damage(f, segment_of(f, 2));
-    expect_gone(f, end, "the first event that is kept is");
-    end.event_id++; /* the snapshot at the beginning stood there */
-    expect_gone(f, end, "no good snapshot");
-    expect_gone(f, FOLD_END_NONE, "no good snapshot");
+    assert_int_equal(recall_state(f->folder, &durable, FOLD_END_NONE, no_key, &found, &detail),
+                     STATUS_GONE);
+    assert_non_null(strstr(detail.text, "no good snapshot"));
 }
 
 static void a_change_that_reaches_back_to_what_is_gone_is_not_made(void **state)

@@ -354,6 +354,53 @@ static void waits_for_an_answer_that_fits_the_request(void **state)
     }
 }
 
+static void is_far_while_much_of_either_stream_is_missing(void **state)
+{
+    (void)state;
+    struct follow follow = following_from(1, 1);
+    assert_false(follow_is_far(&follow));
+    assert_false(follow_is_near(&follow)); /* nothing is known yet */
+    bring(&follow, STREAM_ACCEPTED, 1, 10, 11 + FOLLOW_FAR);
+    follow_keep(&follow, STREAM_ACCEPTED, 10, 0);
+    assert_true(follow_is_far(&follow));
+    expect_no_plan(&follow);
+    bring(&follow, STREAM_REJECTED, 1, 2, 3 + FOLLOW_FAR);
+    follow_keep(&follow, STREAM_REJECTED, 2, 20);
+    expect_plan(&follow, 10, 10);
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 10);
+    follow_applied(&follow, STREAM_ACCEPTED, 10, 910);
+    expect_step(expect_reply_taken(&follow, ask.number, 10, 2, 11 + FOLLOW_FAR), 1, 1, true);
+    follow_keep(&follow, STREAM_ACCEPTED, 1, 0); /* now FOLLOW_FAR events are missing */
+    assert_true(follow_is_far(&follow));         /* for the rejections */
+    assert_false(follow_is_near(&follow));
+}
+
+static void is_near_when_little_is_missing_and_when_live(void **state)
+{
+    (void)state;
+    struct follow follow = following_from(1, 1);
+    bring(&follow, STREAM_ACCEPTED, 1, 10, 10 + FOLLOW_FAR);
+    follow_keep(&follow, STREAM_ACCEPTED, 10, 0);
+    assert_true(follow_is_near(&follow));
+    assert_false(follow_is_far(&follow));
+    follow = live();
+    assert_true(follow_is_near(&follow));
+    assert_false(follow_is_far(&follow));
+}
+
+static void replays_from_its_anchor_after_it_left(void **state)
+{
+    (void)state;
+    struct follow follow = live();
+    follow_leave(&follow);
+    assert_false(follow_is_live(&follow));
+    assert_false(follow_is_near(&follow));
+    struct follow_ask ask = expect_ask(&follow, 1, STREAM_ACCEPTED, 9);
+    follow_leave(&follow); /* it replays already */
+    expect_step(expect_reply_taken(&follow, ask.number, 9, 3, 11), 1, 2, true);
+    assert_true(follow_is_near(&follow));
+}
+
 static void refuses_another_log(void **state)
 {
     (void)state;
@@ -411,6 +458,9 @@ int main(void)
         cmocka_unit_test(ignores_a_reply_to_a_request_that_is_over),
         cmocka_unit_test(gets_past_replies_that_hold_only_the_anchor),
         cmocka_unit_test(waits_for_an_answer_that_fits_the_request),
+        cmocka_unit_test(is_far_while_much_of_either_stream_is_missing),
+        cmocka_unit_test(is_near_when_little_is_missing_and_when_live),
+        cmocka_unit_test(replays_from_its_anchor_after_it_left),
         cmocka_unit_test(refuses_another_log),
         cmocka_unit_test(refuses_a_log_that_ends_before_what_was_seen),
         cmocka_unit_test(refuses_a_log_whose_last_record_seen_is_another_now),

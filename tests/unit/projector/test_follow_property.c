@@ -268,7 +268,11 @@ static void happen(struct world *world)
         if (rng_below(&world->rng, 20) == 0)
             restart(world);
         break;
-    case 5:
+    case 5: /* the follower rests, and nothing is sent to it meanwhile */
+        if (rng_below(&world->rng, 20) == 0) {
+            follow_leave(&world->follow);
+            world->queued = 0;
+        }
         world->now_ns += rng_below(&world->rng, FOLLOW_REPEAT_NS);
         break;
     case 6:

@@ -1,10 +1,9 @@
-#include "processor/background.h"
+#include "common/base/background.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -14,8 +13,9 @@ enum {
     REST_FACTOR = 19, /* times as long as it had to wait */
     STATISTICS_BYTES_MAX = 64,
 };
+#define SESSION_NICE  "10"
 #define LOOK_EVERY_NS (2 * NS_PER_MS)
-#define REST_MAX_NS   (100 * NS_PER_MS) /* so that the thread can be stopped */
+#define REST_MAX_NS   (1 * NS_PER_S) /* after which what has come in is looked at again */
 
 /* How long the thread was ready without a processor. The kernel's three numbers: ns on a processor,
  * ns ready, time slices (https://docs.kernel.org/scheduler/sched-stats.html). */
@@ -40,6 +40,17 @@ void background_begin(struct background *background)
     background->waited_ns = waited_ns(background);
 }
 
+void background_begin_session(void)
+{
+    if (getsid(0) != getpid())
+        return; /* others would be held back as well */
+    const int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* a kernel without */
+    (void)!write(fd, SESSION_NICE, sizeof SESSION_NICE - 1);
+    (void)close(fd);
+}
+
 void background_end(struct background *background)
 {
     if (background->statistics >= 0)
@@ -47,17 +58,15 @@ void background_end(struct background *background)
     background->statistics = -1;
 }
 
-void background_yield(struct background *background)
+uint64_t background_rest_ns(struct background *background, uint64_t now_ns)
 {
-    if (background->statistics < 0 || clock_boot_ns() - background->looked_ns < LOOK_EVERY_NS)
-        return;
+    if (background->statistics < 0 || now_ns < background->looked_ns + LOOK_EVERY_NS)
+        return 0;
     uint64_t waited_before_ns = background->waited_ns;
     background->waited_ns = waited_ns(background);
     uint64_t rest_ns = REST_FACTOR * (background->waited_ns - waited_before_ns);
     if (rest_ns > REST_MAX_NS)
         rest_ns = REST_MAX_NS;
-    const struct timespec rest = {.tv_nsec = (long)rest_ns};
-    if (rest_ns > 0)
-        (void)nanosleep(&rest, NULL);
-    background->looked_ns = clock_boot_ns();
+    background->looked_ns = now_ns + rest_ns; /* there is some work between two rests */
+    return rest_ns;
 }
