@@ -53,7 +53,7 @@ static enum status first_find(struct filler *filler, const struct durable *end, 
     const uint64_t from_ns = window_fill_from_ns(change->fill, change->began_ns);
     const struct change_place place = {
         .directory = directory, .end = *end, .now_ns = change->began_ns};
-    pin_set(&filler->service->pin, from_ns > 0 ? from_ns - 1 : 0);
+    pin_set(&filler->service->pin, from_ns);
     reader_destroy(&filler->reader);
     enum status status = reader_new(directory, &filler->reader, &call->detail);
     if (status == STATUS_OK)

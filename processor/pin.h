@@ -19,23 +19,23 @@
 #define PIN_NONE UINT64_MAX
 
 struct pin {
-    pthread_mutex_t dropping;  /* held while segments are removed */
-    _Atomic uint64_t after_ns; /* log time: what is later stays; PIN_NONE: no pin */
-    uint64_t number;           /* of pins set so far; under `dropping` */
+    pthread_mutex_t dropping; /* held while segments are removed */
+    _Atomic uint64_t from_ns; /* log time: what is not earlier stays; PIN_NONE: no pin */
+    uint64_t number;          /* of pins set so far; under `dropping` */
 };
 
 /* The pin at one moment. */
 struct pin_look {
-    uint64_t after_ns;
+    uint64_t from_ns;
     uint64_t number;
 };
 
 void pin_init(struct pin *pin);
 void pin_fini(struct pin *pin);
 
-/* What was accepted after `after_ns`, as far as it is there now, stays until pin_clear. Waits while
- * segments are being removed. */
-void pin_set(struct pin *pin, uint64_t after_ns);
+/* What was accepted from `from_ns` on, as far as it is there now, stays until pin_clear. Waits
+ * while segments are being removed. */
+void pin_set(struct pin *pin, uint64_t from_ns);
 /* From any thread; never waits. */
 void pin_clear(struct pin *pin);
 

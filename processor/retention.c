@@ -135,9 +135,9 @@ static enum status segments_remove(const struct kept *kept, size_t count, uint32
 /* ---- changes of the policies ---- */
 
 /* Where the batch is a change of the policies: the time from which its windows need events, if that
- * is earlier than ret_after_ns. */
+ * is earlier than ret_from_ns. */
 static enum status change_look(struct walk *walk, const struct place *place,
-                               const struct batch_disk *disk, uint64_t *ret_after_ns,
+                               const struct batch_disk *disk, uint64_t *ret_from_ns,
                                struct detail *ret_detail)
 {
     struct batch_view batch;
@@ -155,19 +155,19 @@ static enum status change_look(struct walk *walk, const struct place *place,
     if (status != STATUS_OK)
         return status;
     for (uint32_t i = 0; i < policies->count; i++) {
-        const uint64_t after_ns =
-            retention_window_start(record.accepted_at_ns, policies->items[i].window_ns);
-        if (after_ns < *ret_after_ns)
-            *ret_after_ns = after_ns;
+        const uint64_t from_ns =
+            retention_window_from(record.accepted_at_ns, policies->items[i].window_ns);
+        if (from_ns < *ret_from_ns)
+            *ret_from_ns = from_ns;
     }
     free(policies);
     return STATUS_OK;
 }
 
 /* Goes through the headers from `start` on. A change is alone in its batch and has no sequence, so
- * few payloads are read. ret_after_ns: as of now, or earlier where a change needs it. */
+ * few payloads are read. ret_from_ns: as of now, or earlier where a change needs it. */
 static enum status changes_look(struct walk *walk, const struct durable *durable,
-                                const struct log_start *start, uint64_t *ret_after_ns,
+                                const struct log_start *start, uint64_t *ret_from_ns,
                                 struct detail *ret_detail)
 {
     struct place place;
@@ -179,7 +179,7 @@ static enum status changes_look(struct walk *walk, const struct durable *durable
         status = walk_next(walk, durable, &place, &disk, ret_detail);
         if (status == STATUS_OK && disk.header.event_count == 1 &&
             disk.header.rejection_count == 0 && disk.part_bytes[0] == 0)
-            status = change_look(walk, &place, &disk, ret_after_ns, ret_detail);
+            status = change_look(walk, &place, &disk, ret_from_ns, ret_detail);
         if (status == STATUS_OK)
             walk_step(&place, &disk);
     }
@@ -191,12 +191,12 @@ static enum status changes_look(struct walk *walk, const struct durable *durable
 /* As retention_choose says, but the snapshot at the new beginning is good. */
 static size_t choose_good(const struct kept *kept, const struct retention_options *options,
                           struct retention_segment *segments, uint64_t now_ns,
-                          uint64_t needed_after_ns)
+                          uint64_t needed_from_ns)
 {
     for (;;) {
         struct log_start start;
         const size_t first =
-            retention_choose(options, segments, kept->segments.count, now_ns, needed_after_ns);
+            retention_choose(options, segments, kept->segments.count, now_ns, needed_from_ns);
         if (first == 0 || snapshot_verify(kept, kept->segments.numbers[first], &start) == STATUS_OK)
             return first;
         segments[first].has_snapshot = false;
@@ -210,22 +210,22 @@ static enum status first_find(const struct kept *kept, const struct retention_op
                               size_t *ret_first, struct detail *ret_detail)
 {
     const uint64_t now_ns = durable->last_time_ns;
-    uint64_t after_ns = retention_window_start(now_ns, need->window_ns);
+    uint64_t from_ns = retention_window_from(now_ns, need->window_ns);
     struct log_start start;
     *ret_first = 0;
-    if (need->pinned.after_ns < after_ns)
-        after_ns = need->pinned.after_ns;
+    if (need->pinned.from_ns < from_ns)
+        from_ns = need->pinned.from_ns;
     enum status status = segments_look(kept, walk, durable, segments, ret_detail);
     if (status != STATUS_OK ||
-        retention_choose(options, segments, kept->segments.count, now_ns, after_ns) == 0 ||
+        retention_choose(options, segments, kept->segments.count, now_ns, from_ns) == 0 ||
         last_but_one(kept, &start) != STATUS_OK)
         return status;
     for (size_t i = 0; i < kept->segments.count; i++) /* the newest two stay */
         if (kept->segments.numbers[i] > start.chain.next_number)
             segments[i].has_snapshot = false;
-    status = changes_look(walk, durable, &start, &after_ns, ret_detail);
+    status = changes_look(walk, durable, &start, &from_ns, ret_detail);
     if (status == STATUS_OK)
-        *ret_first = choose_good(kept, options, segments, now_ns, after_ns);
+        *ret_first = choose_good(kept, options, segments, now_ns, from_ns);
     return status;
 }
 

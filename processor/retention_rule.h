@@ -32,16 +32,16 @@ struct retention_segment {
     bool has_snapshot;      /* at its beginning, and a newer one exists */
 };
 
-/* The time after which a window that ends at `now_ns` looks at events. */
-static inline uint64_t retention_window_start(uint64_t now_ns, uint64_t window_ns)
+/* The time from which on a window that ends at `now_ns` looks at events. */
+static inline uint64_t retention_window_from(uint64_t now_ns, uint64_t window_ns)
 {
-    return now_ns > window_ns ? now_ns - window_ns : 0;
+    return now_ns >= window_ns ? now_ns - window_ns + 1 : 0;
 }
 
 /* The index of the first segment to keep; 0: all stay. `segments` are ascending in number and time;
- * what is later than needed_after_ns is needed. */
+ * what is not earlier than needed_from_ns is needed. */
 size_t retention_choose(const struct retention_options *options,
                         const struct retention_segment *segments, size_t count, uint64_t now_ns,
-                        uint64_t needed_after_ns);
+                        uint64_t needed_from_ns);
 
 #endif

@@ -30,9 +30,9 @@ static int set_up(void **state)
 }
 
 static size_t choose(const struct fixture *fixture, struct retention_options options,
-                     uint64_t needed_after_ns)
+                     uint64_t needed_from_ns)
 {
-    return retention_choose(&options, fixture->segments, SEGMENTS, NOW_NS, needed_after_ns);
+    return retention_choose(&options, fixture->segments, SEGMENTS, NOW_NS, needed_from_ns);
 }
 
 static void nothing_goes_without_a_limit(void **state)
@@ -76,18 +76,31 @@ static void a_beginning_needs_its_snapshot(void **state)
 static void what_a_window_can_see_stays(void **state)
 {
     const struct retention_options options = {.bytes = 1};
-    assert_int_equal(choose(*state, options, 300), 3);
-    assert_int_equal(choose(*state, options, 299), 2); /* segment 2 may end with one at 300 */
-    assert_int_equal(choose(*state, options, 99), 0);
+    assert_int_equal(choose(*state, options, 301), 3);
+    assert_int_equal(choose(*state, options, 300), 2); /* segment 2 may end with one at 300 */
+    assert_int_equal(choose(*state, options, 100), 0);
     assert_int_equal(choose(*state, options, 0), 0);
+}
+
+static void events_at_the_first_moment_of_all_count_as_any_other(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct retention_options options = {.bytes = 1};
+    for (size_t i = 0; i < SEGMENTS; i++)
+        fixture->segments[i].first_time_ns = 0;
+    assert_int_equal(choose(fixture, options, retention_window_from(NOW_NS, NOW_NS + 1)), 0);
+    assert_int_equal(choose(fixture, options, retention_window_from(NOW_NS, NOW_NS)), 4);
+    const struct retention_options old = {.for_ns = NOW_NS};
+    assert_int_equal(choose(fixture, old, NOW_NS), 4);
 }
 
 static void a_window_longer_than_time_begins_at_its_beginning(void **state)
 {
     (void)state;
-    assert_int_equal(retention_window_start(NOW_NS, 600), 400);
-    assert_int_equal(retention_window_start(NOW_NS, NOW_NS), 0);
-    assert_int_equal(retention_window_start(NOW_NS, UINT64_MAX), 0);
+    assert_int_equal(retention_window_from(NOW_NS, 600), 401);
+    assert_int_equal(retention_window_from(NOW_NS, NOW_NS), 1);
+    assert_int_equal(retention_window_from(NOW_NS, NOW_NS + 1), 0);
+    assert_int_equal(retention_window_from(NOW_NS, UINT64_MAX), 0);
 }
 
 /* ---- against an oracle ---- */
@@ -97,7 +110,7 @@ enum { MANY = 12, ROUNDS = 20000 };
 /* May everything below `first` go? Rule by rule. */
 static bool may_go(const struct retention_options *options,
                    const struct retention_segment *segments, size_t first, uint64_t now_ns,
-                   uint64_t needed_after_ns)
+                   uint64_t needed_from_ns)
 {
     uint64_t left = 0;
     const uint64_t newest_gone_ns = segments[first].first_time_ns; /* at most */
@@ -105,7 +118,7 @@ static bool may_go(const struct retention_options *options,
         left += segments[i].bytes;
     const bool full = options->bytes != 0 && !(left < options->bytes);
     const bool old = options->for_ns != 0 && newest_gone_ns + options->for_ns <= now_ns;
-    return segments[first].has_snapshot && !(newest_gone_ns > needed_after_ns) && (full || old);
+    return segments[first].has_snapshot && newest_gone_ns < needed_from_ns && (full || old);
 }
 
 static void the_highest_that_may_is_chosen(void **state)
@@ -123,11 +136,11 @@ static void the_highest_that_may_is_chosen(void **state)
             .bytes = rng_below(&rng, 2) * rng_below(&rng, 1000),
             .for_ns = rng_below(&rng, 2) * rng_below(&rng, 500)};
         const uint64_t now_ns = time_ns + rng_below(&rng, 100);
-        const uint64_t needed_after_ns = rng_below(&rng, now_ns + 1);
+        const uint64_t needed_from_ns = rng_below(&rng, now_ns + 2);
         for (size_t first = MANY - 1; first > 0 && expected == 0; first--)
-            if (may_go(&options, segments, first, now_ns, needed_after_ns))
+            if (may_go(&options, segments, first, now_ns, needed_from_ns))
                 expected = first;
-        assert_int_equal(retention_choose(&options, segments, MANY, now_ns, needed_after_ns),
+        assert_int_equal(retention_choose(&options, segments, MANY, now_ns, needed_from_ns),
                          expected);
     }
 }
@@ -141,6 +154,7 @@ int main(void)
         cmocka_unit_test_setup(either_limit_is_enough, set_up),
         cmocka_unit_test_setup(a_beginning_needs_its_snapshot, set_up),
         cmocka_unit_test_setup(what_a_window_can_see_stays, set_up),
+        cmocka_unit_test_setup(events_at_the_first_moment_of_all_count_as_any_other, set_up),
         cmocka_unit_test(a_window_longer_than_time_begins_at_its_beginning),
         cmocka_unit_test(the_highest_that_may_is_chosen),
     };
