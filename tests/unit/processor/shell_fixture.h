@@ -1,12 +1,10 @@
 /* shell_fixture: the processor's core thread with a real log and a real socket; the test stands in
- * for the commit thread. And traffic: random submissions of every kind, with a model of what each
- * source's last sequence is after them. For the tests of processor/. */
+ * for the commit thread. For the tests of processor/. */
 #ifndef WEIR_TESTS_SHELL_FIXTURE_H
 #define WEIR_TESTS_SHELL_FIXTURE_H
 
 #include <pthread.h>
 
-#include "common/base/rng.h"
 #include "processor/ingest.h"
 #include "processor/recover.h"
 #include "tests/unit/processor/store_fixture.h"
@@ -52,40 +50,5 @@ void shell_join(struct shell *shell);
 /* Closes the log and folds it from the disk; the caller destroys the recovery. */
 struct recovery *shell_reopen(struct shell *shell);
 void shell_close(struct shell *shell);
-
-/* ---- traffic ------------------------------------------------------------------------------- */
-
-extern const char traffic_policies[];
-
-enum { TRAFFIC_SOURCES = 6, TRAFFIC_NAME_BYTES = 24 };
-
-struct traffic_source {
-    char name[TRAFFIC_NAME_BYTES]; /* source-N */
-    uint64_t epoch;
-    uint64_t last; /* sequence */
-};
-
-struct traffic {
-    struct shell *shell;
-    struct rng rng;
-    struct traffic_source sources[TRAFFIC_SOURCES];
-    struct buffer frame;
-    uint64_t counted[REASON_COUNT]; /* duplicate, out_of_order, fenced: events */
-    uint64_t refused_whole;         /* submissions, and bytes after a last event */
-};
-
-/* The shell runs. Says hello for every source. */
-void traffic_init(struct traffic *traffic, struct shell *shell, uint64_t seed);
-void traffic_fini(struct traffic *traffic);
-/* Pushes one random submission, or says hello again. */
-void traffic_step(struct traffic *traffic);
-
-/* Appends one random event, good unless `may_be_bad`. */
-void traffic_event_write(struct rng *rng, bool may_be_bad, struct buffer *buffer);
-
-/* Two states that folded the same log: positions, sources, verdicts, keys and units, and the
- * decisions on random candidates from `now_ns` on. That is not before the last tick: the live state
- * has seen those of idle turns, which leave nothing in the log. */
-void states_compare(struct state *a, struct state *b, uint64_t now_ns, uint64_t seed);
 
 #endif

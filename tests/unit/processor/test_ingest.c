@@ -17,6 +17,7 @@
 #include "processor/core/admission.h"
 #include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
+#include "tests/unit/processor/traffic.h"
 
 enum { WITNESSED_SOURCES = 160, WITNESSED_SEQUENCES = 20000 };
 

@@ -17,6 +17,8 @@
 #include "processor/tools/offline.h"
 #include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
+#include "tests/unit/processor/state_compare.h"
+#include "tests/unit/processor/traffic.h"
 
 enum { EVENTS = 20000, BLOCK_LINES = 100, SOURCES = 3 };
 #define START_NS (1000 * NS_PER_S)

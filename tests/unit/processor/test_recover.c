@@ -13,6 +13,8 @@
 #include "common/event/codec.h"
 #include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
+#include "tests/unit/processor/state_compare.h"
+#include "tests/unit/processor/traffic.h"
 
 static void live_equals_fold(uint64_t seed, uint32_t records_per_s)
 {

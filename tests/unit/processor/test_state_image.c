@@ -13,6 +13,7 @@
 #include "tests/lib/image_memory.h"
 #include "tests/lib/seed.h"
 #include "tests/unit/processor/shell_fixture.h"
+#include "tests/unit/processor/traffic.h"
 
 /* ---- images in memory ---- */
 
