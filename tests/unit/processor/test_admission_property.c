@@ -1,10 +1,9 @@
 /* The core against a naive model, over random schedules with simulated time.
  *
- * The model keeps plain lists of what was spent and adds them up anew for every question; it shares
- * nothing with the core, not even the reading of keys and costs. Checked for every event: the
- * verdict, the policy that is named, how long to wait, shadow reports, what is spent; that a second
- * state folded from the recorded acceptances alone decides the same; and in the end that no window
- * of any policy holds more than its quota. Policies change in mid-schedule.
+ * Checked for every event: the verdict, the policy that is named, how long to wait, shadow reports,
+ * what is spent; that a second state folded from the recorded acceptances alone decides the same;
+ * and in the end that no window of any policy holds more than its quota. Policies change in
+ * mid-schedule.
  *
  * WEIR_SEED names the first seed, WEIR_SCHEDULES their number.
  */
@@ -16,262 +15,12 @@
 #include "common/base/rng.h"
 #include "processor/core/window_fill.h"
 #include "tests/lib/seed.h"
+#include "tests/unit/processor/admission_model.h"
 
 enum {
-    POLICIES = 5,
-    EVENTS_MAX = 120, /* in one schedule */
     BATCH_MAX = 12,
-    SPENT_MAX = EVENTS_MAX,
-    KEY_TEXT_BYTES = 256,
     SCHEDULES_DEFAULT = 2000,
 };
-
-/* ---- the naive model ---- */
-
-enum user_kind { USER_TEXT, USER_INT, USER_MISSING, USER_FLOAT, USER_LONG };
-enum cost_kind { COST_INT, COST_MISSING, COST_NEGATIVE };
-
-struct model_event {
-    const char *source;
-    const char *subject;
-    const char *type;
-    enum user_kind user_kind;
-    int64_t user;
-    enum cost_kind cost_kind;
-    uint64_t cost;
-};
-
-enum model_key { KEY_SOURCE, KEY_SUBJECT, KEY_TYPE, KEY_GLOBAL, KEY_USER, MODEL_KEYS };
-
-struct model_policy {
-    char name[16];
-    enum model_key key;
-    bool orders_only;
-    bool cost_from_data;
-    bool shadow;
-    uint64_t fixed_cost;
-    uint64_t quota;
-    uint64_t window_ns;
-    uint64_t keys_max;
-    uint64_t units_max;
-};
-
-struct spent {
-    uint64_t time_ns;
-    uint64_t cost;
-    char key[KEY_TEXT_BYTES];
-};
-
-struct model_list {  /* what was spent of one policy */
-    uint32_t filled; /* this many came from the log when the policy was new */
-    uint32_t count;
-    struct spent items[SPENT_MAX];
-};
-
-struct model {
-    uint32_t policies_made; /* names are never used again */
-    uint32_t policy_count;
-    struct model_policy policies[POLICIES];
-    struct model_list lists[POLICIES];
-    uint32_t accepted_count;
-    struct model_event accepted[EVENTS_MAX];
-    uint64_t accepted_at[EVENTS_MAX];
-};
-
-struct expectation {
-    bool accept;
-    enum reason reason;
-    uint32_t policy;
-    uint64_t wait_ns;
-    uint32_t shadow_count;
-    uint32_t shadow_policies[POLICIES];
-    uint64_t shadow_waits[POLICIES];
-    uint32_t spend_count;
-    uint32_t spend_policies[POLICIES];
-};
-
-static bool model_applies(const struct model_policy *policy, const struct model_event *event)
-{
-    return !policy->orders_only || strncmp(event->type, "order.", 6) == 0;
-}
-
-/* The key as text with a letter for its type; false if the event has none that is allowed. */
-static bool model_key(const struct model_policy *policy, const struct model_event *event,
-                      char *ret_key)
-{
-    const char *text = policy->key == KEY_SOURCE    ? event->source
-                       : policy->key == KEY_SUBJECT ? event->subject
-                       : policy->key == KEY_TYPE    ? event->type
-                       : policy->key == KEY_GLOBAL  ? "global"
-                                                    : NULL;
-    if (text != NULL)
-        snprintf(ret_key, KEY_TEXT_BYTES, "t%s", text);
-    else if (event->user_kind == USER_TEXT)
-        snprintf(ret_key, KEY_TEXT_BYTES, "t%" PRId64, event->user);
-    else if (event->user_kind == USER_INT)
-        snprintf(ret_key, KEY_TEXT_BYTES, "i%" PRId64, event->user);
-    else
-        return false;
-    return true;
-}
-
-static bool model_cost(const struct model_policy *policy, const struct model_event *event,
-                       uint64_t *ret_cost)
-{
-    *ret_cost = policy->cost_from_data ? event->cost : policy->fixed_cost;
-    return !policy->cost_from_data || event->cost_kind == COST_INT;
-}
-
-static bool model_counts(uint64_t stamp_ns, uint64_t time_ns, uint64_t window_ns)
-{
-    return stamp_ns <= time_ns && stamp_ns + window_ns > time_ns;
-}
-
-static uint64_t model_sum(const struct model *model, uint32_t p, const char *key, uint64_t time_ns)
-{
-    const struct model_list *list = &model->lists[p];
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < list->count; i++) {
-        const struct spent *spent = &list->items[i];
-        if (model_counts(spent->time_ns, time_ns, model->policies[p].window_ns) &&
-            strcmp(spent->key, key) == 0)
-            sum += spent->cost;
-    }
-    return sum;
-}
-
-static bool model_fits(const struct model *model, uint32_t p, const char *key, uint64_t cost,
-                       uint64_t time_ns)
-{
-    return cost <= model->policies[p].quota &&
-           model_sum(model, p, key, time_ns) <= model->policies[p].quota - cost;
-}
-
-/* The first moment ≥ now at which the cost fits: it can only be now or the end of something. */
-static uint64_t model_wait(const struct model *model, uint32_t p, const char *key, uint64_t cost,
-                           uint64_t now_ns)
-{
-    const struct model_policy *policy = &model->policies[p];
-    uint64_t best = RETRY_NEVER;
-    if (model_fits(model, p, key, cost, now_ns))
-        return 0;
-    if (cost > policy->quota)
-        return best;
-    for (uint32_t i = 0; i < model->lists[p].count; i++) {
-        uint64_t end_ns = model->lists[p].items[i].time_ns + policy->window_ns;
-        if (end_ns > now_ns && end_ns - now_ns < best && model_fits(model, p, key, cost, end_ns))
-            best = end_ns - now_ns;
-    }
-    assert_true(best != RETRY_NEVER);
-    assert_true(model_fits(model, p, key, cost, now_ns + best));
-    assert_false(model_fits(model, p, key, cost, now_ns + best - 1));
-    return best;
-}
-
-static bool model_full(const struct model *model, uint32_t p, const char *key, uint64_t now_ns)
-{
-    const struct model_policy *policy = &model->policies[p];
-    const struct model_list *list = &model->lists[p];
-    uint64_t units = 0, keys = 0;
-    bool known = false;
-    if (policy->keys_max > SPENT_MAX && policy->units_max > SPENT_MAX)
-        return false;
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (!model_counts(list->items[i].time_ns, now_ns, policy->window_ns))
-            continue;
-        bool seen = false;
-        for (uint32_t j = 0; j < i && !seen; j++)
-            seen = model_counts(list->items[j].time_ns, now_ns, policy->window_ns) &&
-                   strcmp(list->items[j].key, list->items[i].key) == 0;
-        units++;
-        keys += !seen;
-        known = known || strcmp(list->items[i].key, key) == 0;
-    }
-    return (!known && keys >= policy->keys_max) || units >= policy->units_max;
-}
-
-static void model_spend(struct model *model, uint32_t p, const char *key, uint64_t cost,
-                        uint64_t now_ns)
-{
-    struct model_list *list = &model->lists[p];
-    assert_true(list->count < SPENT_MAX);
-    struct spent *spent = &list->items[list->count++];
-    spent->time_ns = now_ns;
-    spent->cost = cost;
-    strcpy(spent->key, key);
-}
-
-static void expect_shadow(struct expectation *expected, uint32_t p, uint64_t wait_ns)
-{
-    expected->shadow_policies[expected->shadow_count] = p;
-    expected->shadow_waits[expected->shadow_count++] = wait_ns > 0 ? wait_ns : RETRY_NEVER;
-}
-
-static struct expectation model_decide(const struct model *model, const struct model_event *event,
-                                       uint64_t now_ns)
-{
-    struct expectation expected = {.accept = true, .policy = POLICY_NONE};
-    uint32_t full = POLICY_NONE;
-    for (uint32_t p = 0; p < model->policy_count; p++) {
-        const struct model_policy *policy = &model->policies[p];
-        char key[KEY_TEXT_BYTES];
-        uint64_t cost;
-        if (!model_applies(policy, event))
-            continue;
-        if (!model_key(policy, event, key) || !model_cost(policy, event, &cost)) {
-            if (policy->shadow)
-                continue;
-            return (struct expectation){.reason = REASON_INVALID, .policy = POLICY_NONE};
-        }
-        if (cost == 0)
-            continue;
-        uint64_t wait_ns = model_wait(model, p, key, cost, now_ns);
-        bool is_full = model_full(model, p, key, now_ns);
-        if (wait_ns == 0 && !is_full)
-            expected.spend_policies[expected.spend_count++] = p;
-        else if (policy->shadow)
-            expect_shadow(&expected, p, wait_ns);
-        else if (wait_ns > expected.wait_ns) {
-            expected.wait_ns = wait_ns;
-            expected.policy = p;
-        } else if (wait_ns == 0 && full == POLICY_NONE)
-            full = p;
-    }
-    if (expected.policy != POLICY_NONE)
-        return (struct expectation){
-            .reason = REASON_RATE_LIMITED, .policy = expected.policy, .wait_ns = expected.wait_ns};
-    if (full != POLICY_NONE)
-        return (struct expectation){
-            .reason = REASON_UNAVAILABLE, .policy = full, .wait_ns = RETRY_NEVER};
-    return expected;
-}
-
-static void model_accept(struct model *model, const struct model_event *event,
-                         const struct expectation *expected, uint64_t now_ns)
-{
-    for (uint32_t i = 0; i < expected->spend_count; i++) {
-        uint32_t p = expected->spend_policies[i];
-        char key[KEY_TEXT_BYTES];
-        uint64_t cost;
-        assert_true(model_key(&model->policies[p], event, key));
-        assert_true(model_cost(&model->policies[p], event, &cost));
-        model_spend(model, p, key, cost, now_ns);
-    }
-    model->accepted[model->accepted_count] = *event;
-    model->accepted_at[model->accepted_count++] = now_ns;
-}
-
-/* Nothing over quota: every window that ends at an acceptance under the policy, added up again. */
-static void model_check_quotas(const struct model *model)
-{
-    for (uint32_t p = 0; p < model->policy_count; p++) {
-        const struct model_list *list = &model->lists[p];
-        for (uint32_t i = list->filled; i < list->count; i++) {
-            uint64_t sum = model_sum(model, p, list->items[i].key, list->items[i].time_ns);
-            assert_true(sum <= model->policies[p].quota);
-        }
-    }
-}
 
 /* ---- random policies and events ---- */
 
@@ -549,49 +298,10 @@ static void run_batch(struct run *run, uint32_t count)
 
 /* ---- policies that change ---- */
 
-static bool model_same(const struct model_policy *a, const struct model_policy *b)
-{
-    return strcmp(a->name, b->name) == 0 && a->key == b->key && a->orders_only == b->orders_only &&
-           a->cost_from_data == b->cost_from_data && a->shadow == b->shadow &&
-           (a->cost_from_data || a->fixed_cost == b->fixed_cost) && a->quota == b->quota &&
-           a->window_ns == b->window_ns && a->keys_max == b->keys_max &&
-           a->units_max == b->units_max;
-}
-
-/* What a new policy starts with: all that was accepted. False when a cap is passed. */
-static bool model_fill(struct model *model, uint32_t p)
-{
-    model->lists[p].count = 0;
-    for (uint32_t i = 0; i < model->accepted_count; i++) {
-        const struct model_event *event = &model->accepted[i];
-        uint64_t at_ns = model->accepted_at[i], cost;
-        char key[KEY_TEXT_BYTES];
-        if (!model_applies(&model->policies[p], event) ||
-            !model_key(&model->policies[p], event, key) ||
-            !model_cost(&model->policies[p], event, &cost) || cost == 0)
-            continue;
-        if (model_full(model, p, key, at_ns))
-            return false;
-        if (cost > model->policies[p].quota)
-            cost = model->policies[p].quota; /* so that sums stay small; it fills the window */
-        model_spend(model, p, key, cost, at_ns);
-    }
-    return true;
-}
-
-static uint32_t model_find_same(const struct model *model, const struct model_policy *policy)
-{
-    for (uint32_t p = 0; p < model->policy_count; p++) {
-        if (model_same(&model->policies[p], policy))
-            return p;
-    }
-    return POLICY_NONE;
-}
-
 static void random_change(struct model *model, struct rng *rng, uint64_t scale_ns)
 {
     uint32_t old_count = model->policy_count;
-    model->policy_count = (uint32_t)between(rng, 1, POLICIES);
+    model->policy_count = (uint32_t)between(rng, 1, MODEL_POLICIES_MAX);
     for (uint32_t p = 0; p < model->policy_count; p++) {
         if (p >= old_count || chance(rng, 60))
             model->policies[p] = random_policy(rng, model->policies_made++, scale_ns);
@@ -599,22 +309,6 @@ static void random_change(struct model *model, struct rng *rng, uint64_t scale_n
     struct model_policy first = model->policies[0];
     model->policies[0] = model->policies[model->policy_count - 1];
     model->policies[model->policy_count - 1] = first;
-}
-
-/* Fills the lists of `model`, whose policies are new, from those of `old`. */
-static bool model_change(struct model *model, const struct model *old)
-{
-    bool filled = true;
-    for (uint32_t p = 0; p < model->policy_count; p++) {
-        uint32_t same = model_find_same(old, &model->policies[p]);
-        if (same != POLICY_NONE) {
-            model->lists[p] = old->lists[same];
-        } else {
-            filled = model_fill(model, p) && filled;
-            model->lists[p].filled = model->lists[p].count;
-        }
-    }
-    return filled;
 }
 
 static enum status fill_from_log(struct run *run, const struct state *state,
@@ -693,7 +387,7 @@ static void start_schedule(struct run *run)
     model->accepted_count = 0;
     model->policies_made = 0;
     run->scale_ns = scales_ns[rng_below(&run->rng, sizeof scales_ns / sizeof scales_ns[0])];
-    model->policy_count = (uint32_t)between(&run->rng, 3, POLICIES);
+    model->policy_count = (uint32_t)between(&run->rng, 3, MODEL_POLICIES_MAX);
     for (uint32_t p = 0; p < model->policy_count; p++) {
         model->policies[p] = random_policy(&run->rng, model->policies_made++, run->scale_ns);
         model->lists[p].filled = model->lists[p].count = 0;
@@ -714,7 +408,7 @@ static void run_schedule(struct run *run, uint64_t seed)
 {
     rng_init(&run->rng, seed);
     start_schedule(run);
-    for (uint32_t left = EVENTS_MAX; left > 0;) {
+    for (uint32_t left = MODEL_EVENTS_MAX; left > 0;) {
         uint32_t count = (uint32_t)between(&run->rng, 1, left < BATCH_MAX ? left : BATCH_MAX);
         run_batch(run, count);
         check_counts(run);
