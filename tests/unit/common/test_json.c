@@ -230,7 +230,8 @@ static const char *item_text(struct slice item)
     return (const char *)text.data;
 }
 
-#define ITEM_TEXT(literal) item_text((struct slice){(const uint8_t *)literal, sizeof(literal) - 1})
+#define ITEM_TEXT(literal)                                                                         \
+    item_text((struct slice){(const uint8_t *)(literal), sizeof(literal) - 1})
 
 static void writes_every_type_of_item(void **state)
 {
