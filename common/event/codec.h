@@ -77,6 +77,25 @@ static inline uint8_t *codec_put_uint(uint8_t *at, uint64_t value)
     return codec_put_uint64(at, value);
 }
 
+static inline uint8_t *codec_put_int(uint8_t *at, int64_t value)
+{
+    unsigned bytes = 8, format = 0xd3; /* int 64 */
+    if (value >= 0)
+        return codec_put_uint(at, (uint64_t)value);
+    if (value >= -32) {
+        *at = (uint8_t)value;
+        return at + 1;
+    }
+    if (value >= INT8_MIN)
+        bytes = 1, format = 0xd0;
+    else if (value >= INT16_MIN)
+        bytes = 2, format = 0xd1;
+    else if (value >= INT32_MIN)
+        bytes = 4, format = 0xd2;
+    *at = (uint8_t)format;
+    return codec_put_be(at + 1, (uint64_t)value, bytes);
+}
+
 static inline uint8_t *codec_put_bytes(uint8_t *at, struct slice bytes)
 {
     copy_short(at, bytes.data, bytes.size);

@@ -128,12 +128,12 @@ static void give_item(context *to, struct mp_reader *reader)
     int64_t negative;
     double real;
     bool truth;
-    if (mp_peek(reader, &type) != STATUS_OK)
-        return;
-    if (type == MP_TEXT && mp_read_text(reader, &text) == STATUS_OK)
-        give_text(to, text);
-    else if (type == MP_UINT && mp_read_uint(reader, &natural) == STATUS_OK)
+    if (mp_read_uint(reader, &natural) == STATUS_OK)
         give_uint(to, natural);
+    else if (mp_read_text(reader, &text) == STATUS_OK)
+        give_text(to, text);
+    else if (mp_peek(reader, &type) != STATUS_OK)
+        return;
     else if (type == MP_NEGATIVE && mp_read_int(reader, &negative) == STATUS_OK)
         sqlite3_result_int64(to, negative);
     else if (type == MP_FLOAT && mp_read_float(reader, &real) == STATUS_OK)

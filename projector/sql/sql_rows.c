@@ -7,7 +7,28 @@
 
 #include "common/event/codec.h"
 
-/* --- counting --- */
+/* --- values --- */
+
+static void write_int(struct buffer *buffer, int64_t value)
+{
+    if (buffer_reserve(buffer, CODEC_UINT_BYTES_MAX) == STATUS_OK)
+        buffer->size = (size_t)(codec_put_int(buffer->data + buffer->size, value) - buffer->data);
+}
+
+static void write_text(struct buffer *buffer, struct slice text)
+{
+    if (text.size > UINT16_MAX)
+        codec_text_slice(buffer, text);
+    else if (buffer_reserve(buffer, CODEC_TEXT_HEADER_BYTES_MAX + text.size) == STATUS_OK)
+        buffer->size = (size_t)(codec_put_text(buffer->data + buffer->size, text) - buffer->data);
+}
+
+/* Of a text or a blob, without the copy that would put a NUL behind a text. */
+static struct slice bytes_of(sqlite3_value *value)
+{
+    const uint8_t *data = sqlite3_value_blob(value); /* NULL where there are none */
+    return (struct slice){data, data != NULL ? (size_t)sqlite3_value_bytes(value) : 0};
+}
 
 /* `is_real_column`: the column turns integers into real numbers; a hook may see them before that.
  */
@@ -19,7 +40,7 @@ static void write_value(sqlite3_value *value, bool is_real_column, struct buffer
         if (is_real_column)
             codec_float(buffer, sqlite3_value_double(value));
         else
-            codec_int(buffer, sqlite3_value_int64(value));
+            write_int(buffer, sqlite3_value_int64(value));
         return;
     case SQLITE_FLOAT:
         codec_float(buffer, sqlite3_value_double(value));
@@ -28,19 +49,18 @@ static void write_value(sqlite3_value *value, bool is_real_column, struct buffer
         codec_nil(buffer);
         return;
     case SQLITE_TEXT:
-        bytes.data = sqlite3_value_text(value);
-        bytes.size = (size_t)sqlite3_value_bytes(value);
-        if (bytes.data != NULL && utf8_valid(bytes))
-            codec_text_slice(buffer, bytes);
+        bytes = bytes_of(value);
+        if (utf8_valid(bytes))
+            write_text(buffer, bytes);
         else
-            codec_bin(buffer, bytes.data != NULL ? bytes : (struct slice){NULL, 0});
+            codec_bin(buffer, bytes);
         return;
     default:
-        bytes.data = sqlite3_value_blob(value);
-        bytes.size = (size_t)sqlite3_value_bytes(value);
-        codec_bin(buffer, bytes.data != NULL ? bytes : (struct slice){NULL, 0});
+        codec_bin(buffer, bytes_of(value));
     }
 }
+
+/* --- counting --- */
 
 enum side { BEFORE, AFTER };
 
@@ -65,8 +85,8 @@ static void count_row(struct sql_progress *progress, bool is_shown, enum side si
 static void begin_row(struct sql_engine *engine, const struct sql_version *version, int columns)
 {
     buffer_clear(&engine->scratch);
-    codec_array(&engine->scratch, 2);
-    codec_text(&engine->scratch, version->file->view);
+    buffer_append(&engine->scratch, "\x92", 1); /* an array of two */
+    write_text(&engine->scratch, slice_of_text(version->file->view));
     codec_array(&engine->scratch, (uint32_t)columns);
 }
 
@@ -120,15 +140,18 @@ enum status sql_version_write_rows(struct sql_version *version, uint64_t first, 
 {
     uint64_t rows = version->progress.shown_rows - first;
     uint32_t count = (uint32_t)(rows < max ? rows : max), written = 0;
+    struct slice names[SQL_COLUMNS_MAX];
     int columns = sqlite3_column_count(version->select);
     int code = sqlite3_bind_int64(version->select, 1, count);
     if (code == SQLITE_OK)
         code = sqlite3_bind_int64(version->select, 2, (sqlite3_int64)first);
     codec_array(buffer, count);
     while (code == SQLITE_OK && (code = sqlite3_step(version->select)) == SQLITE_ROW) {
+        for (int i = 0; i < columns && written == 0; i++) /* the first step may prepare it anew */
+            names[i] = slice_of_text(sqlite3_column_name(version->select, i));
         codec_map(buffer, (uint32_t)columns);
         for (int i = 0; i < columns; i++) {
-            codec_text(buffer, sqlite3_column_name(version->select, i));
+            write_text(buffer, names[i]);
             write_value(sqlite3_column_value(version->select, i), false, buffer);
         }
         written++;

@@ -120,6 +120,10 @@ static void a_number_written_at_a_pointer_has_the_packers_bytes(void **state)
         size_t size = (size_t)(codec_put_uint(at, value) - at);
         codec_uint(&out, value);
         assert_written((const char *)at, size);
+        int64_t negative = (int64_t) ~(value >> 1);
+        size = (size_t)(codec_put_int(at, negative) - at);
+        codec_int(&out, negative);
+        assert_written((const char *)at, size);
     }
 }
 
