@@ -199,11 +199,11 @@ enum status sql_version_check(struct sql_version *version, struct detail *ret_de
 {
     const struct sql_progress *progress = &version->progress;
     struct sql_progress found = {0};
-    for (uint32_t i = 0; i < version->file->table_count; i++) {
-        enum status status = count_table(version, i, &found, ret_detail);
-        if (status != STATUS_OK)
-            return status;
-    }
+    enum status status = sql_tables_check(version, ret_detail);
+    for (uint32_t i = 0; i < version->file->table_count && status == STATUS_OK; i++)
+        status = count_table(version, i, &found, ret_detail);
+    if (status != STATUS_OK)
+        return status;
     if (found.rows == progress->rows && found.bytes == progress->bytes &&
         found.shown_rows == progress->shown_rows &&
         digest_equal(&found.digest, &progress->digest) &&

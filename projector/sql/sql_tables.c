@@ -7,7 +7,10 @@
 
 #include "projector/sql/sql_scan.h"
 
-enum { SELECT_BYTES_MAX = 2 * SQL_FILE_BYTES_MAX };
+enum {
+    SELECT_BYTES_MAX = 2 * SQL_FILE_BYTES_MAX,
+    DEFINITION_BYTES_MAX = 4 * SQL_FILE_BYTES_MAX,
+};
 
 /* --- making --- */
 
@@ -177,6 +180,70 @@ enum status sql_tables_look(struct sql_version *version, struct detail *ret_deta
     }
     buffer_fini(&order);
     return status;
+}
+
+/* --- the definitions --- */
+
+/* What a database keeps of the definition of a table. NOT_FOUND: there is no such table. */
+static enum status read_definition(struct sqlite3 *sqlite, const char *name, struct buffer *ret_sql)
+{
+    struct sqlite3_stmt *select = NULL;
+    enum status status = STATUS_NO_MEMORY;
+    int code = sqlite3_prepare_v2(sqlite, "SELECT sql FROM sqlite_master WHERE name = ?", -1,
+                                  &select, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(select, 1, name, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK && sqlite3_step(select) == SQLITE_ROW) {
+        const unsigned char *sql = sqlite3_column_text(select, 0);
+        buffer_append(ret_sql, sql, (size_t)sqlite3_column_bytes(select, 0));
+        status = ret_sql->status;
+    } else if (code == SQLITE_OK) {
+        status = STATUS_NOT_FOUND;
+    }
+    sqlite3_finalize(select);
+    return status;
+}
+
+/* Is the definition of a table that which a fresh database keeps of its statement? */
+static enum status check_definition(const struct sql_version *version, uint32_t table,
+                                    struct sqlite3 *fresh)
+{
+    struct buffer create, expected, found;
+    char name[TABLE_NAME_BYTES];
+    snprintf(name, sizeof name, "%s%s", version->file->tables[table], version->suffix);
+    buffer_init(&create, DEFINITION_BYTES_MAX);
+    buffer_init(&expected, DEFINITION_BYTES_MAX);
+    buffer_init(&found, DEFINITION_BYTES_MAX);
+    sql_statement_write(version->file, &version->file->creates[table], version->suffix, &create);
+    enum status status = create.status;
+    if (status == STATUS_OK &&
+        sqlite3_exec(fresh, (const char *)create.data, NULL, NULL, NULL) != SQLITE_OK)
+        status = STATUS_DAMAGED;
+    if (status == STATUS_OK)
+        status = read_definition(fresh, name, &expected);
+    if (status == STATUS_OK)
+        status = read_definition(version->engine->sqlite, name, &found);
+    if (status == STATUS_OK && !slice_equal(buffer_slice(&found), buffer_slice(&expected)))
+        status = STATUS_DAMAGED;
+    buffer_fini(&create);
+    buffer_fini(&expected);
+    buffer_fini(&found);
+    return status;
+}
+
+enum status sql_tables_check(const struct sql_version *version, struct detail *ret_detail)
+{
+    struct sqlite3 *fresh = NULL;
+    enum status status =
+        sqlite3_open(":memory:", &fresh) == SQLITE_OK ? STATUS_OK : STATUS_NO_MEMORY;
+    for (uint32_t i = 0; i < version->file->table_count && status == STATUS_OK; i++)
+        status = check_definition(version, i, fresh);
+    sqlite3_close(fresh);
+    if (status == STATUS_OK || status == STATUS_NO_MEMORY)
+        return status;
+    return detail_set(ret_detail, STATUS_DAMAGED,
+                      "view %s in the database: its tables are not as they were made",
+                      version->file->view);
 }
 
 /* --- other names, and the end --- */

@@ -52,7 +52,8 @@ MUST_USE enum status sql_version_apply(struct sql_version *version,
                                        const struct accepted_record *records, uint32_t count,
                                        struct detail *ret_detail);
 
-/* Counts all rows again. DAMAGED: they are not what the progress says. */
+/* Looks at the definitions of all tables and counts all rows again. DAMAGED: they are not what the
+ * file and the progress say. */
 MUST_USE enum status sql_version_check(struct sql_version *version, struct detail *ret_detail);
 
 /* Drops all tables of a view that carry this suffix, inside the transaction; no version may be at

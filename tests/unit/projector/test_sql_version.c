@@ -474,7 +474,7 @@ static void another_version_is_made_beside_and_takes_the_place(void **unused)
     sql_expect_applied(&f, "{\"type\":\"opened\",\"subject\":\"a\"}");
     struct sql_version *next = version_beside(
         &f, "create table v (k text primary key references v__n (k), \"x\" int unique);\n"
-            "create table v__n (k text primary key);\n"
+            "create table v__n (k text primary key check (v__n.k <> ''));\n"
             "-- on: opened\ninsert into v__n values (subject());\n"
             "insert into v select v__n.k, length(v__n.k) from v__n;\n");
     struct sql_version *old = f.version;
@@ -525,6 +525,37 @@ static void goes_on_where_it_stood(void **unused)
     sql_end(&f);
 }
 
+/* As a flipped bit in the database does: tools and queries then see another column. */
+static void another_definition_is_found(void **unused)
+{
+    (void)unused;
+    static const char view[] =
+        "create table v (k text primary key, n integer) strict; -- shown\n"
+        "create table v__notes (\n  n integer not null default 1 /* of v */, check (v__notes.n > "
+        "0)\n)\n;\n"
+        "-- on: a\ninsert into v values (subject(), 1); insert into v__notes values (2);\n";
+    static const char *const changes[] = {
+        "update sqlite_master set sql = replace (sql, 'n integer)', 'o integer)') where name = 'v'",
+        "update sqlite_master set sql = replace (sql, 'default 1', 'default 3')"
+        " where name = 'v__notes'",
+        "delete from sqlite_master where name = 'v__notes'",
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct sql_fixture f;
+        sql_begin(&f);
+        sql_load(&f, view);
+        sql_expect_applied(&f, EVENT);
+        sql_expect_counted(&f);
+        assert_int_equal(sqlite3_exec(f.sqlite, "pragma writable_schema = on", NULL, NULL, NULL),
+                         SQLITE_OK);
+        assert_int_equal(sqlite3_exec(f.sqlite, changes[i], NULL, NULL, NULL), SQLITE_OK);
+        if (sql_version_check(f.version, &f.detail) != STATUS_DAMAGED)
+            fail_msg("%s", changes[i]);
+        assert_non_null(strstr(f.detail.text, "not as they were made"));
+        sql_end(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +578,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_used_leaves_nothing_behind),
         cmocka_unit_test(another_version_is_made_beside_and_takes_the_place),
         cmocka_unit_test(goes_on_where_it_stood),
+        cmocka_unit_test(another_definition_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
