@@ -7,10 +7,11 @@
 
 enum { CURSORS = 16 };
 
-/* Where a follower goes on. */
+/* Where a follower goes on. It may begin with the last record that it has, to prove that it is the
+ * same log: so the place is that of the batch which holds it. */
 struct cursor {
     struct place place;
-    uint64_t next_id; /* 0: unused */
+    uint64_t next_id; /* behind the last record given; 0: unused */
     uint64_t used;    /* reader->uses at the last use */
     enum stream stream;
 };
@@ -62,6 +63,12 @@ static struct slice stream_records(const struct batch_view *batch, enum stream s
     return stream == STREAM_ACCEPTED ? batch->accepted : batch->rejected;
 }
 
+/* Of its records on disk. */
+static uint32_t stream_bytes(const struct batch_disk *disk, enum stream stream)
+{
+    return disk->part_bytes[stream == STREAM_ACCEPTED ? 1 : 2];
+}
+
 static uint64_t stream_last(const struct durable *durable, enum stream stream)
 {
     return stream == STREAM_ACCEPTED ? durable->last_event_id : durable->last_rejection_id;
@@ -96,11 +103,12 @@ static enum status walk_to_id(struct reader *reader, const struct durable *durab
 
 /* ---- cursors ---- */
 
-static struct cursor *find_cursor(struct reader *reader, enum stream stream, uint64_t next_id)
+/* The one whose place is that of `from`, or of the record before it. */
+static struct cursor *find_cursor(struct reader *reader, enum stream stream, uint64_t from)
 {
     for (size_t i = 0; i < CURSORS; i++) {
         struct cursor *cursor = &reader->cursors[i];
-        if (cursor->next_id == next_id && cursor->stream == stream)
+        if (cursor->stream == stream && (cursor->next_id == from || cursor->next_id == from + 1))
             return cursor;
     }
     return NULL;
@@ -129,8 +137,9 @@ static enum status begin(struct reader *reader, const struct durable *durable, e
         if (status != STATUS_OK)
             return status;
         cursor = oldest_cursor(reader);
-        *cursor = (struct cursor){.place = place, .next_id = from, .stream = stream};
+        *cursor = (struct cursor){.place = place, .stream = stream};
     }
+    cursor->next_id = from;
     cursor->used = ++reader->uses;
     *ret_cursor = cursor;
     return STATUS_OK;
@@ -201,34 +210,37 @@ static enum status take_records(struct replay *replay, const struct batch_view *
     return replay->body->status;
 }
 
-/* Appends from the batch at the cursor; afterwards the cursor stands where it goes on. END: the
- * reply is full. */
+/* Appends from the batch that the cursor has come to. END: the reply is full. A batch that does not
+ * fit whole begins the next reply, so that neither this one nor that one has to look for its
+ * records; only one that is too large for any reply is cut. */
 static enum status replay_batch(struct reader *reader, const struct durable *durable,
                                 struct cursor *cursor, struct replay *replay,
                                 struct detail *ret_detail)
 {
     struct batch_disk disk;
     struct batch_view view;
-    enum status status = walk_to_id(reader, durable, replay->stream, cursor->next_id,
-                                    &cursor->place, &disk, ret_detail);
+    struct place place = cursor->place;
+    enum status status =
+        walk_to_id(reader, durable, replay->stream, cursor->next_id, &place, &disk, ret_detail);
+    if (status == STATUS_OK && replay->count > 0 &&
+        stream_bytes(&disk, replay->stream) > replay_bytes_left(replay))
+        return STATUS_END;
     if (status == STATUS_OK)
-        status = walk_read(&reader->walk, &cursor->place, &disk, &view, ret_detail);
+        status = walk_read(&reader->walk, &place, &disk, &view, ret_detail);
     if (status != STATUS_OK)
         return status;
     uint64_t taken = 0;
     status = take_records(replay, &view, cursor->next_id, &taken);
     if (status == STATUS_MALFORMED)
-        return file_damaged(&reader->walk.file, cursor->place.offset, ret_detail,
+        return file_damaged(&reader->walk.file, place.offset, ret_detail,
                             "the batch has fewer records than its header says");
     if (status != STATUS_OK)
         return detail_set(ret_detail, status, "the replay's buffer: %s", status_text(status));
+    cursor->place = place;
     cursor->next_id += taken;
     const uint64_t behind =
         stream_first(&disk.header, replay->stream) + stream_count(&disk.header, replay->stream);
-    if (cursor->next_id < behind)
-        return STATUS_END;
-    walk_step(&cursor->place, &disk);
-    return STATUS_OK;
+    return cursor->next_id < behind ? STATUS_END : STATUS_OK;
 }
 
 /* GONE where the log no longer has id `from`. */
@@ -248,6 +260,22 @@ static enum status check_kept(struct reader *reader, const struct durable *durab
                       stream_text(stream), first_id);
 }
 
+/* Appends up to the last durable id. */
+static enum status replay_from(struct reader *reader, const struct durable *durable, uint64_t from,
+                               struct replay *replay, struct detail *ret_detail)
+{
+    const uint64_t last_id = stream_last(durable, replay->stream);
+    struct cursor *cursor = NULL;
+    enum status status = begin(reader, durable, replay->stream, from, &cursor, ret_detail);
+    while (status == STATUS_OK && cursor->next_id <= last_id && replay->count < replay->max)
+        status = replay_batch(reader, durable, cursor, replay, ret_detail);
+    if (status == STATUS_END)
+        return STATUS_OK;
+    if (status != STATUS_OK && cursor != NULL)
+        cursor->next_id = 0;
+    return status;
+}
+
 enum status reader_replay(struct reader *reader, const struct durable *durable, enum stream stream,
                           uint64_t from, uint64_t max, struct buffer *body,
                           struct replay_reply *ret_reply, struct detail *ret_detail)
@@ -255,21 +283,16 @@ enum status reader_replay(struct reader *reader, const struct durable *durable, 
     const uint64_t last_id = stream_last(durable, stream);
     struct replay replay = {.stream = stream, .max = max, .body = body, .body_start = body->size};
     enum status status = check_kept(reader, durable, stream, from, ret_reply, ret_detail);
+    if (status == STATUS_OK && from <= last_id && max > 0)
+        status = replay_from(reader, durable, from, &replay, ret_detail);
+    if (status == STATUS_GONE) {
+        /* Dropped meanwhile: what was asked for, or only where the cursor stood before it. */
+        status = check_kept(reader, durable, stream, from, ret_reply, ret_detail);
+        if (status == STATUS_OK && replay.count == 0)
+            status = replay_from(reader, durable, from, &replay, ret_detail);
+    }
     if (status != STATUS_OK)
         return status;
-    if (from <= last_id && max > 0) {
-        struct cursor *cursor = NULL;
-        status = begin(reader, durable, stream, from, &cursor, ret_detail);
-        while (status == STATUS_OK && cursor->next_id <= last_id && replay.count < max)
-            status = replay_batch(reader, durable, cursor, &replay, ret_detail);
-        if (status != STATUS_OK && status != STATUS_END) {
-            if (cursor != NULL)
-                cursor->next_id = 0;
-            if (status == STATUS_GONE) /* dropped meanwhile: from where on is there something? */
-                return check_kept(reader, durable, stream, from, ret_reply, ret_detail);
-            return status;
-        }
-    }
     ret_reply->first_id = from;
     ret_reply->count = replay.count;
     ret_reply->last_id = last_id;

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "processor/store/reader.h"
+#include "processor/store/segment.h"
 #include "store_fixture.h"
 #include "tests/lib/seed.h"
 
@@ -123,6 +125,45 @@ static void a_follower_gets_every_record_once_while_the_log_grows(void **state)
     assert_int_equal(next[1], history.next_rejection_id);
 }
 
+/* As projectors do, to see that it is the same log. */
+static void a_follower_may_begin_with_the_last_record_it_has(void **state)
+{
+    (void)state;
+    fill(100);
+    const struct durable durable = log_durable(log_);
+    for (enum stream stream = STREAM_ACCEPTED; stream <= STREAM_REJECTED; stream++) {
+        uint64_t next = 1;
+        while (next <= last_id(&durable, stream)) {
+            const uint64_t from = next > 1 ? next - 1 : next;
+            next = from + replay_and_compare(&durable, stream, from, 2 + rng_below(&rng, 200));
+        }
+        assert_int_equal(next, last_id(&durable, stream) + 1);
+    }
+}
+
+/* Retention removes segments from the front, also those at which a follower stands. */
+static void a_follower_goes_on_where_the_segment_of_its_last_record_was_dropped(void **state)
+{
+    (void)state;
+    fill(150);
+    const struct durable durable = log_durable(log_);
+    struct segment_list list = {0};
+    struct folder folder;
+    assert_int_equal(folder_open(&folder, store, SEGMENT_FOLDER, false, NULL), STATUS_OK);
+    assert_int_equal(segment_list_read(&list, &folder, NULL), STATUS_OK);
+    assert_true(list.count > 1);
+    const uint64_t kept = history.batches[list.numbers[1]].view.header.first_event_id;
+    for (uint64_t next = 1; next < kept;)
+        next += replay_and_compare(&durable, STREAM_ACCEPTED, next, kept - next);
+    (void)replay_and_compare(&durable, STREAM_ACCEPTED, durable.last_event_id, 1); /* closes it */
+    char name[SEGMENT_NAME_BYTES];
+    segment_name(list.numbers[0], name);
+    assert_int_equal(unlinkat(folder.fd, name, 0), 0);
+    assert_true(replay_and_compare(&durable, STREAM_ACCEPTED, kept, 100) > 0);
+    segment_list_fini(&list);
+    folder_close(&folder);
+}
+
 static void many_followers_do_not_disturb_one_another(void **state)
 {
     (void)state;
@@ -190,6 +231,19 @@ static void a_batch_larger_than_a_reply_comes_in_pieces(void **state)
         replies++;
     }
     assert_in_range(replies, 4, 6);
+}
+
+static void a_batch_that_does_not_fit_begins_the_next_reply(void **state)
+{
+    (void)state;
+    const struct batch_recipe recipe = {.events = 10, .data_bytes = 60000, .step_ns = 1};
+    for (int i = 0; i < 3; i++)
+        history_add(&history, &recipe, &rng);
+    history_append(&history, log_, 1, 3, 1);
+    const struct durable durable = log_durable(log_);
+    assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 1, 1000), 10);
+    assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 10, 1000), 11);
+    assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 20, 1000), 11);
 }
 
 static void a_full_buffer_is_a_status(void **state)
@@ -462,11 +516,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(replays_any_range_of_both_streams),
         TEST(a_follower_gets_every_record_once_while_the_log_grows),
+        TEST(a_follower_may_begin_with_the_last_record_it_has),
+        TEST(a_follower_goes_on_where_the_segment_of_its_last_record_was_dropped),
         TEST(many_followers_do_not_disturb_one_another),
         TEST(gives_at_most_what_is_durable),
         TEST(an_empty_log_replays_nothing),
         TEST(id_0_was_never_kept),
         TEST(a_batch_larger_than_a_reply_comes_in_pieces),
+        TEST(a_batch_that_does_not_fit_begins_the_next_reply),
         TEST(a_full_buffer_is_a_status),
         TEST(seeks_any_time),
         TEST(visits_the_batches_from_any_time_on),
