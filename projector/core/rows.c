@@ -9,6 +9,7 @@
 #include "common/base/table.h"
 #include "common/event/codec.h"
 #include "common/event/mp.h"
+#include "projector/core/packed_row.h"
 #include "projector/views/view.h"
 
 enum {
@@ -17,7 +18,6 @@ enum {
     ROW_ALIGNMENT = 64,    /* a cache line: a row of up to 24 bytes of value takes one */
     ROWS_FIRST = 64,
     CHANGE_HEAD_BYTES = 4 + 3 * 2, /* of a row that is taken */
-    PACKED_HEAD_BYTES = 2,         /* of a packed row */
     PREFETCHED_ROWS = 8,           /* on their way to the cache while one is digested */
     /* one row as MessagePack, with the view's name and headers; a value may double as text */
     ROW_ITEM_BYTES_MAX = ROW_KEY_BYTES_MAX + 2 * ROW_VALUE_BYTES_MAX + 256,
@@ -306,20 +306,21 @@ static void digest_change(struct rows *rows, uint32_t place)
     row_of(rows, place)->marks &= (uint8_t)~MARK_DIGEST;
 }
 
-/* Brings what the digest needs of a row towards the cache. */
+/* Brings all of a row towards the cache. */
 static void prefetch_row(const struct rows *rows, uint32_t place)
 {
     const uint8_t *row = rows->rows + place * rows->row_bytes;
     prefetch(row);
     prefetch(row + rows->row_bytes - 1);
-    prefetch(&rows->contributions[place]);
 }
 
 struct digest rows_digest(struct rows *rows)
 {
     for (uint32_t i = 0; i < rows->marked_count; i++) {
-        if (i + PREFETCHED_ROWS < rows->marked_count)
+        if (i + PREFETCHED_ROWS < rows->marked_count) {
             prefetch_row(rows, rows->marked[i + PREFETCHED_ROWS]);
+            prefetch(&rows->contributions[rows->marked[i + PREFETCHED_ROWS]]);
+        }
         row_write_item(rows, rows->marked[i]);
         digest_change(rows, rows->marked[i]);
     }
@@ -522,48 +523,36 @@ void rows_restore_left_out(struct rows *rows, uint64_t left_out)
     rows->left_out = left_out;
 }
 
-/* size of the key, key, value */
-static void row_pack(const struct rows *rows, uint32_t place, struct buffer *buffer)
-{
-    struct slice key = key_of(rows, place);
-    struct slice value = {(const uint8_t *)(row_of(rows, place) + 1), rows->type->value_bytes};
-    uint16_t key_bytes = (uint16_t)key.size;
-    if (buffer_reserve(buffer, PACKED_HEAD_BYTES + key.size + value.size) != STATUS_OK)
-        return;
-    uint8_t *at = buffer->data + buffer->size;
-    memcpy(at, &key_bytes, PACKED_HEAD_BYTES);
-    at = codec_put_bytes(codec_put_bytes(at + PACKED_HEAD_BYTES, key), value);
-    buffer->size = (size_t)(at - buffer->data);
-}
-
 enum status rows_pack(struct rows *rows, struct buffer *buffer)
 {
+    struct slice before = {NULL, 0};
     if (rows_sort(rows) != STATUS_OK)
         return STATUS_NO_MEMORY;
-    for (uint32_t i = 0; i < rows->count && buffer->status == STATUS_OK; i++) {
+    for (uint32_t i = 0; i < rows->count; i++) {
         if (i + PREFETCHED_ROWS < rows->count)
             prefetch_row(rows, rows->order[i + PREFETCHED_ROWS]);
-        row_pack(rows, rows->order[i], buffer);
+        uint32_t place = rows->order[i];
+        struct slice key = key_of(rows, place);
+        struct slice value = {(const uint8_t *)(row_of(rows, place) + 1), rows->type->value_bytes};
+        if (buffer_reserve(buffer, PACKED_ROW_BYTES_MAX) != STATUS_OK)
+            return buffer->status;
+        uint8_t *at = buffer->data + buffer->size;
+        buffer->size += (size_t)(packed_row_put(at, before, key, value) - at);
+        before = key;
     }
-    return buffer->status;
+    return STATUS_OK;
 }
 
 enum status rows_unpack(struct rows *rows, struct slice packed)
 {
+    struct packed_row row = {.key_bytes = 0};
     size_t value_bytes = rows->type->value_bytes;
     enum status status = STATUS_OK;
     while (packed.size > 0 && status == STATUS_OK) {
-        uint16_t key_bytes;
-        if (packed.size < PACKED_HEAD_BYTES)
-            return STATUS_MALFORMED;
-        memcpy(&key_bytes, packed.data, sizeof key_bytes);
-        size_t size = (size_t)PACKED_HEAD_BYTES + key_bytes + value_bytes;
-        if (packed.size < size)
-            return STATUS_MALFORMED;
-        const uint8_t *key = packed.data + PACKED_HEAD_BYTES;
-        status = rows_restore(rows, (struct slice){key, key_bytes},
-                              (struct slice){key + key_bytes, value_bytes});
-        packed = (struct slice){packed.data + size, packed.size - size};
+        status = packed_row_read(&packed, value_bytes, &row);
+        if (status == STATUS_OK)
+            status = rows_restore(rows, (struct slice){row.key, row.key_bytes},
+                                  (struct slice){row.value, value_bytes});
     }
     return status;
 }

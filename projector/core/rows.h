@@ -82,11 +82,10 @@ MUST_USE enum status rows_restore(struct rows *rows, struct slice key, struct sl
 void rows_restore_left_out(struct rows *rows, uint64_t left_out);
 /* Appends the key columns and the others of a row, one MessagePack item each. */
 void rows_write_columns(const struct rows *rows, uint32_t place, struct buffer *buffer);
-/* Appends all rows, sorted, for rows_unpack, which enters them into empty rows of the same type.
- * FULL, NO_MEMORY. */
+/* Appends all rows, sorted (packed_row.h), for rows_unpack, which enters them into empty rows of
+ * the same type. FULL, NO_MEMORY. */
 MUST_USE enum status rows_pack(struct rows *rows, struct buffer *buffer);
-/* MALFORMED, or as rows_restore. What is unpacked is not known to be right before the digest was
- * compared. Sorting rows that were packed costs one look at each. */
+/* MALFORMED, or as rows_restore. Sorting rows that were packed costs one look at each. */
 MUST_USE enum status rows_unpack(struct rows *rows, struct slice packed);
 
 #endif

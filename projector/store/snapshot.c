@@ -1,18 +1,22 @@
 #include "projector/store/snapshot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sqlite3.h>
 #include <zstd.h>
 
-#include "projector/store/hex.h"
 #include "projector/store/view_table.h"
 #include "projector/views/view.h"
 
-enum { COMPRESSION_LEVEL = -4 }; /* half the time of level 1, and a third more bytes */
+enum {
+    COMPRESSION_LEVEL = -4, /* half the time of level 1, and a third more bytes */
+    PACKING = 2,            /* how rows are packed; 1 had whole keys and values */
+    FORMAT_BYTES_MAX = CHECKPOINT_FORMAT_BYTES_MAX + 4,
+};
 
-enum column { EVENT_ID, REJECTION_ID, TIME, POLICY, DIGEST, CHECKSUM, ROWS };
+enum column { EVENT_ID, REJECTION_ID, TIME, POLICY, CHECKSUM, ROWS };
 
 /* --- taking --- */
 
@@ -34,7 +38,7 @@ static enum status compress(const struct buffer *packed, struct buffer *ret_rows
 enum status snapshot_take(const struct fold *fold, struct rows *rows, struct buffer *scratch,
                           struct snapshot *ret_snapshot)
 {
-    struct snapshot taken = {.position = fold_position(fold), .digest = rows_digest(rows)};
+    struct snapshot taken = {.position = fold_position(fold)};
     buffer_init(&taken.rows, 0);
     buffer_clear(scratch);
     enum status status = rows_pack(rows, scratch);
@@ -59,6 +63,14 @@ void snapshot_fini(struct snapshot *snapshot)
 
 /* --- writing --- */
 
+/* That of the view's rows and of their packing. */
+static void write_format(const struct view_type *type, char ret_format[FORMAT_BYTES_MAX])
+{
+    char rows[CHECKPOINT_FORMAT_BYTES_MAX];
+    view_table_format(type, rows);
+    snprintf(ret_format, FORMAT_BYTES_MAX, "%s-%d", rows, PACKING);
+}
+
 static uint32_t checksum(const struct fold_position *position, const char *policy,
                          struct slice rows)
 {
@@ -72,14 +84,13 @@ enum status snapshot_write(struct store *store, const struct view_type *type,
                            const struct snapshot *snapshot, struct detail *ret_detail)
 {
     static const char *const sql[] = {
-        "INSERT OR REPLACE INTO weir_snapshots (event_id, rejection_id, time, policy, digest,"
-        " checksum, rows, view, format) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO weir_snapshots (event_id, rejection_id, time, policy, checksum,"
+        " rows, view, format) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         NULL};
-    char digest[DIGEST_HEX_BYTES], format[CHECKPOINT_FORMAT_BYTES_MAX];
+    char format[FORMAT_BYTES_MAX];
     const struct fold_position *position = &snapshot->position;
     struct sqlite3_stmt *statement = NULL;
-    digest_hex(&snapshot->digest, digest);
-    view_table_format(type, format);
+    write_format(type, format);
     enum status status = store_prepare(store, sql, &statement, ret_detail);
     if (status != STATUS_OK)
         return status;
@@ -88,7 +99,6 @@ enum status snapshot_write(struct store *store, const struct view_type *type,
     sqlite3_bind_int64(statement, REJECTION_ID + 1, (sqlite3_int64)position->rejection_id);
     sqlite3_bind_int64(statement, TIME + 1, (sqlite3_int64)position->time_ns);
     sqlite3_bind_text(statement, POLICY + 1, snapshot->policy, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, DIGEST + 1, digest, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, CHECKSUM + 1, checksum(position, snapshot->policy, rows));
     sqlite3_bind_blob64(statement, ROWS + 1, rows.data, rows.size, SQLITE_STATIC);
     sqlite3_bind_text(statement, ROWS + 2, type->name, -1, SQLITE_STATIC);
@@ -159,7 +169,6 @@ static const char *text_of(struct sqlite3_stmt *statement, enum column column)
 static enum status load(struct sqlite3_stmt *statement, struct fold_start *start)
 {
     struct fold_position *position = &start->mark.position;
-    struct digest wanted, found;
     position->event_id = (uint64_t)sqlite3_column_int64(statement, EVENT_ID);
     position->rejection_id = (uint64_t)sqlite3_column_int64(statement, REJECTION_ID);
     position->time_ns = (uint64_t)sqlite3_column_int64(statement, TIME);
@@ -171,10 +180,6 @@ static enum status load(struct sqlite3_stmt *statement, struct fold_start *start
     enum status status = unpack(rows, start->rows);
     if (status != STATUS_OK)
         return status;
-    digest_from_hex(text_of(statement, DIGEST), &wanted);
-    found = rows_digest(start->rows);
-    if (memcmp(&wanted, &found, sizeof found) != 0)
-        return STATUS_DAMAGED;
     start->policy = strdup(policy);
     return start->policy != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
@@ -205,13 +210,13 @@ enum status snapshot_load(struct store *store, const struct view_type *type,
                           struct fold_start *ret_start, uint32_t *ret_damaged)
 {
     static const char *const sql[] = {
-        "SELECT event_id, rejection_id, time, policy, digest, checksum, rows FROM weir_snapshots"
+        "SELECT event_id, rejection_id, time, policy, checksum, rows FROM weir_snapshots"
         " WHERE view = ? AND format = ? AND event_id <= ? AND rejection_id <= ?"
         " ORDER BY event_id DESC LIMIT ?",
         NULL};
-    char format[CHECKPOINT_FORMAT_BYTES_MAX];
+    char format[FORMAT_BYTES_MAX];
     struct sqlite3_stmt *statement = NULL;
-    view_table_format(type, format);
+    write_format(type, format);
     *ret_damaged = 0;
     enum status status = store_prepare(store, sql, &statement, NULL);
     if (status != STATUS_OK)

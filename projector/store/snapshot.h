@@ -1,8 +1,9 @@
 /* snapshot: a built-in view as it was at an event, in weir_snapshots: what as-of answers start
  * from.
  *
- * The rows packed (rows_pack), compressed with zstd, under a checksum, with their digest. Snapshots
- * are never changed; those of a view go when it is made anew.
+ * The rows packed (rows_pack), compressed with zstd, under a checksum. They have no digest: hashing
+ * every row would cost as much as all the rest. Snapshots are never changed; those of a view go
+ * when it is made anew.
  */
 #ifndef WEIR_PROJECTOR_STORE_SNAPSHOT_H
 #define WEIR_PROJECTOR_STORE_SNAPSHOT_H
@@ -13,7 +14,6 @@ enum { SNAPSHOT_BYTES_MAX = 256 * 1024 * 1024 }; /* packed; larger views have no
 
 struct snapshot {
     struct fold_position position;
-    struct digest digest;
     struct buffer rows; /* compressed */
     char *policy;       /* INI text in force at the position */
 };

@@ -211,7 +211,7 @@ static enum status make_schema(struct store *store, struct detail *ret_detail)
         " since INTEGER, left_out INTEGER, digest TEXT, policy TEXT, checksum INTEGER);"
         "CREATE TABLE weir_snapshots ("
         " view TEXT, event_id INTEGER, rejection_id INTEGER, time INTEGER, format TEXT,"
-        " policy TEXT, digest TEXT, checksum INTEGER, rows BLOB, PRIMARY KEY (view, event_id));"
+        " policy TEXT, checksum INTEGER, rows BLOB, PRIMARY KEY (view, event_id));"
         "PRAGMA user_version = 1";
     enum status status = store_begin(store, ret_detail);
     if (status == STATUS_OK)
