@@ -103,14 +103,29 @@ MUST_USE enum status mp_read_map_any(struct mp_reader *reader, uint32_t *ret_pai
 static inline enum status mp_read_uint(struct mp_reader *reader, uint64_t *ret_value)
 {
     uint64_t word;
+    uint32_t half;
     size_t left = (size_t)(reader->end - reader->at);
     if (left > 0 && *reader->at < 0x80) {
         *ret_value = *reader->at;
         reader->at++;
         return STATUS_OK;
     }
-    if (left > sizeof word && (*reader->at & 0xfc) == 0xcc) { /* uint 8 to 64 */
-        unsigned bytes = 1u << (*reader->at & 3);
+    /* Each format a branch of its own: where an integer has the format that was foreseen, what
+     * stands behind it is read before its first byte has come. */
+    if (left > sizeof word && *reader->at == 0xcf) { /* uint 64 */
+        memcpy(&word, reader->at + 1, sizeof word);
+        *ret_value = be64toh(word);
+        reader->at += 9;
+        return STATUS_OK;
+    }
+    if (left > sizeof half && *reader->at == 0xce) { /* uint 32 */
+        memcpy(&half, reader->at + 1, sizeof half);
+        *ret_value = be32toh(half);
+        reader->at += 5;
+        return STATUS_OK;
+    }
+    if (left > sizeof word && (*reader->at & 0xfe) == 0xcc) { /* uint 8 and 16 */
+        unsigned bytes = 1u + (*reader->at & 1u);
         memcpy(&word, reader->at + 1, sizeof word);
         *ret_value = be64toh(word) >> (8 * (sizeof word - bytes));
         reader->at += 1 + bytes;
