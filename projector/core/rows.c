@@ -151,12 +151,14 @@ void rows_prefetch_place(const struct rows *rows, uint64_t hash)
     table_prefetch(&rows->table, hash);
 }
 
-void rows_prefetch_row(const struct rows *rows, uint64_t hash)
+static_assert(ROWS_NO_GUESS == TABLE_NONE, "a guess is what the table says");
+
+uint32_t rows_prefetch_row(const struct rows *rows, uint64_t hash)
 {
     uint32_t place = table_guess(&rows->table, hash);
-    if (place == TABLE_NONE)
-        return;
-    prefetch(rows->rows + place * rows->row_bytes);
+    if (place != TABLE_NONE)
+        prefetch(rows->rows + place * rows->row_bytes);
+    return place;
 }
 
 /* Pages of zeros behind the rows there are, which may move; by the page, so that each row begins at
@@ -249,8 +251,15 @@ static void mark(struct rows *rows, struct row *row, uint32_t place)
 
 void *rows_at(struct rows *rows, uint64_t hash, struct slice key)
 {
+    return rows_at_guess(rows, ROWS_NO_GUESS, hash, key);
+}
+
+void *rows_at_guess(struct rows *rows, uint32_t guess, uint64_t hash, struct slice key)
+{
     assert(key.size > 0 && key.size <= ROW_KEY_BYTES_MAX);
-    uint32_t place = table_find(&rows->table, hash, key, key_equal, rows);
+    uint32_t place = guess;
+    if (guess == ROWS_NO_GUESS || !key_equal(rows, guess, key))
+        place = table_find(&rows->table, hash, key, key_equal, rows);
     if (place == TABLE_NONE)
         place = row_enter(rows, hash, key);
     if (place == TABLE_NONE) {

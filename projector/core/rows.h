@@ -16,6 +16,8 @@
 #include "common/base/buffer.h"
 #include "common/base/hash.h"
 
+#define ROWS_NO_GUESS UINT32_MAX
+
 enum {
     ROWS_MAX = 1 << 24,       /* of one view; events for further keys are counted, not shown */
     ROW_KEY_BYTES_MAX = 512,  /* all key columns of a row */
@@ -36,14 +38,16 @@ uint64_t rows_left_out(const struct rows *rows);
 
 /* The steps to a row, so that a group of keys can be on its way to the cache at once. */
 uint64_t rows_hash(const struct rows *rows, struct slice key);
-/* Brings the place of the hash towards the cache; then, once that is there, the row itself. Both
- * may be left out. */
+/* Brings the place of the hash towards the cache; then, once that is there, the row itself, and
+ * says which row that is likely to be (ROWS_NO_GUESS: a new one). Both may be left out. */
 void rows_prefetch_place(const struct rows *rows, uint64_t hash);
-void rows_prefetch_row(const struct rows *rows, uint64_t hash);
+uint32_t rows_prefetch_row(const struct rows *rows, uint64_t hash);
 /* The value of the row with this key (≤ ROW_KEY_BYTES_MAX, the shortest MessagePack), zeroed if the
  * row is new; the caller is about to change it. NULL when there is no room (counted). Valid until
  * the next rows_at. */
 void *rows_at(struct rows *rows, uint64_t hash, struct slice key);
+/* The same, with a look at what rows_prefetch_row said first. */
+void *rows_at_guess(struct rows *rows, uint32_t guess, uint64_t hash, struct slice key);
 
 /* Sum mod 2^128 of XXH3-128 over the MessagePack of [view, [column, …]] of every row. */
 struct digest rows_digest(struct rows *rows);

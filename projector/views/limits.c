@@ -25,6 +25,7 @@ struct value {
 struct place {
     uint64_t hash;
     uint64_t cost;    /* units */
+    uint32_t guess;   /* of the row, by rows_prefetch_row */
     struct slice key; /* in the caller's memory */
 };
 
@@ -89,9 +90,9 @@ static void charge_policy(struct rows *rows, const struct policy *policy,
         rows_prefetch_place(rows, places[i].hash);
     }
     for (uint32_t i = 0; i < used; i++)
-        rows_prefetch_row(rows, places[i].hash);
+        places[i].guess = rows_prefetch_row(rows, places[i].hash);
     for (uint32_t i = 0; i < used; i++) {
-        struct value *value = rows_at(rows, places[i].hash, places[i].key);
+        struct value *value = rows_at_guess(rows, places[i].guess, places[i].hash, places[i].key);
         if (value != NULL)
             value->accepted += places[i].cost;
     }

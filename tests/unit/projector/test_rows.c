@@ -115,6 +115,29 @@ static void finds_a_row_again_by_its_key(void **state)
     rows_destroy(&rows);
 }
 
+static void a_wrong_guess_finds_the_right_row(void **state)
+{
+    (void)state;
+    struct rows *rows = rows_of_at_most(10);
+    const struct slice keys[] = {slice_of_text("\xa1"
+                                               "a\xa1x"),
+                                 slice_of_text("\xa1"
+                                               "a\xa1y")};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t hash = rows_hash(rows, keys[i]);
+        assert_int_equal(rows_prefetch_row(rows, hash), ROWS_NO_GUESS);
+        *(uint64_t *)rows_at(rows, hash, keys[i]) = 10 + i;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t hash = rows_hash(rows, keys[i]);
+        assert_int_equal(rows_prefetch_row(rows, hash), i);
+        for (uint32_t guess = 0; guess < 2; guess++)
+            assert_int_equal(*(uint64_t *)rows_at_guess(rows, guess, hash, keys[i]), 10 + i);
+    }
+    assert_int_equal(rows_count(rows), 2);
+    rows_destroy(&rows);
+}
+
 static void counts_what_finds_no_room(void **state)
 {
     (void)state;
@@ -497,6 +520,7 @@ int main(void)
         cmocka_unit_test(begins_empty_with_a_digest_of_nothing),
         cmocka_unit_test(the_digest_of_one_row_is_the_hash_of_view_and_row),
         cmocka_unit_test(finds_a_row_again_by_its_key),
+        cmocka_unit_test(a_wrong_guess_finds_the_right_row),
         cmocka_unit_test(counts_what_finds_no_room),
         cmocka_unit_test(writes_a_row_as_a_map_of_its_columns),
         cmocka_unit_test(keeps_integers_before_texts_and_both_in_order),
