@@ -169,7 +169,10 @@ static uint8_t *rows_map(const struct rows *rows, uint32_t capacity)
     void *map = rows->rows == NULL
                     ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                     : mremap(rows->rows, rows->capacity * rows->row_bytes, bytes, MREMAP_MAYMOVE);
-    return map != MAP_FAILED ? map : NULL;
+    if (map == MAP_FAILED)
+        return NULL;
+    (void)madvise(map, bytes, MADV_HUGEPAGE); /* many rows are more pages than the processor knows */
+    return map;
 }
 
 /* Room for one more row, its mark and its part of the digest. */
