@@ -171,7 +171,7 @@ static uint8_t *rows_map(const struct rows *rows, uint32_t capacity)
                     : mremap(rows->rows, rows->capacity * rows->row_bytes, bytes, MREMAP_MAYMOVE);
     if (map == MAP_FAILED)
         return NULL;
-    (void)madvise(map, bytes, MADV_HUGEPAGE); /* many rows are more pages than the processor knows */
+    (void)madvise(map, bytes, MADV_HUGEPAGE); /* the processor knows few pages at a time */
     return map;
 }
 
