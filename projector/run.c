@@ -1,6 +1,7 @@
 #include "projector/run.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@ enum {
     NAME_BYTES_MAX = 32,
     NAMES_TRIED_MAX = 1000, /* main, main-2, … */
     IO_THREADS = 1,
+    MESSAGE_BYTES_KEPT = 8 * 1024 * 1024, /* larger pieces are given back when they are freed */
+    FREED_BYTES_KEPT = 64 * 1024 * 1024,  /* at the end of the heap; more is given back */
 };
 
 struct run_options {
@@ -546,6 +549,14 @@ static enum status serve(struct projector *projector, struct detail *ret_detail)
     return status;
 }
 
+/* A replay comes in messages of up to a megabyte, each in memory of its own: what was freed stays
+ * for the next one, else the kernel takes its pages back and clears them again. */
+static void keep_freed_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, MESSAGE_BYTES_KEPT);
+    (void)mallopt(M_TRIM_THRESHOLD, FREED_BYTES_KEPT);
+}
+
 int run_main(int argc, char **argv)
 {
     struct command command = {
@@ -563,6 +574,7 @@ int run_main(int argc, char **argv)
     if (status != STATUS_OK)
         return (int)status_exit_code(status);
 
+    keep_freed_memory();
     store_set_up_process();
     if (options.yield) {
         background_begin_session();
