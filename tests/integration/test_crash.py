@@ -47,6 +47,14 @@ class Crash(unittest.TestCase):
         weir.until(lambda: self.hear(0.005) or len(self.acks) > before or not self.sender.running(),
                    "progress of the upload")
 
+    def send_until_acknowledged(self, source):
+        """Until an ack with news arrives; the first ones may be missed."""
+        before = len(self.acks)
+        weir.until(
+            lambda: source.send([weir.event()]) or self.hear(0.01) or len(self.acks) > before,
+            "an ack before the kill",
+        )
+
     def check_durable(self, station):
         """Right after a restart: what was acknowledged before is there."""
         verdicts = weir.Verdicts(station.control())
@@ -112,6 +120,8 @@ class Crash(unittest.TestCase):
                 source = station.source("steady")
                 for _ in range(self.random.randrange(1, 20)):
                     source.send([weir.event()] * self.random.choice((1, 10, 200)))
+                if life % 2 == 0:
+                    self.send_until_acknowledged(source)
                 self.hear(self.random.random() * 0.003)
                 station.processor.kill()
                 self.hear(0)
