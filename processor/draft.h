@@ -4,7 +4,7 @@
  *     draft_open → draft_stamp → for each input: draft_has_room → decide → draft_apply → …
  *     → draft_seal, which hands the batch to the commit thread
  *
- * With no zero-filled room in the log for one more batch there is no draft: nothing is taken in,
+ * With no reserved room in the log for one more batch there is no draft: nothing is taken in,
  * and calls are answered `unavailable` while the disk is full. Owned by the core thread.
  */
 #ifndef WEIR_PROCESSOR_DRAFT_H

@@ -4,7 +4,7 @@
  *
  * Takes submissions from the PULL socket and calls from control into the draft (draft.h), and
  * hands that to the commit thread when nothing more is waiting, or when it is full: sync → publish
- * → acknowledge. One reading of the clock per batch. With no zero-filled room in the log it takes
+ * → acknowledge. One reading of the clock per batch. With no reserved room in the log it takes
  * nothing in: producers are held by ZeroMQ's high-water mark.
  */
 #ifndef WEIR_PROCESSOR_INGEST_H

@@ -203,6 +203,19 @@ enum status file_write_zeros(const struct file *file, uint64_t offset, uint64_t 
     return STATUS_OK;
 }
 
+enum status file_reserve(const struct file *file, uint64_t size, struct detail *ret_detail)
+{
+    int result;
+    do
+        result = fallocate(file->fd, 0, 0, (off_t)size);
+    while (result != 0 && errno == EINTR);
+    if (result == 0)
+        return STATUS_OK;
+    if (errno == EOPNOTSUPP || errno == ENOSYS)
+        return STATUS_UNAVAILABLE;
+    return file_failed(file, "reserve space", ret_detail);
+}
+
 bool file_set_direct(const struct file *file, bool direct)
 {
     const int flags = fcntl(file->fd, F_GETFL);

@@ -60,6 +60,10 @@ MUST_USE enum status file_write_parts(const struct file *file, uint64_t offset, 
                                       int count, struct detail *ret_detail);
 MUST_USE enum status file_write_zeros(const struct file *file, uint64_t offset, uint64_t size,
                                       struct detail *ret_detail);
+/* Gives the first `size` bytes their place on the disk, where what was not written reads as zeros.
+ * UNAVAILABLE: this file system cannot promise it. NO_SPACE, IO. */
+MUST_USE enum status file_reserve(const struct file *file, uint64_t size,
+                                  struct detail *ret_detail);
 /* Writes go past the page cache from here on, or through it again. Such a write needs a memory
  * address, an offset and a size that are multiples of FILE_PAGE_BYTES, and pages in the cache lose
  * what it covers. False: this file system only has writes through the cache. */

@@ -1,7 +1,7 @@
 /* log: the append-only store. One batch = one group commit, a self-contained byte string with a
  * number.
  *
- * Segments of SEGMENT_BYTES named by their first batch number; a new one is zero-filled,
+ * Segments of SEGMENT_BYTES named by their first batch number; a new one has its space reserved, is
  * fdatasynced, renamed into place and its folder fsynced before it takes its first batch (a thread
  * of the log prepares the next one ahead of need). Bytes on disk: docs/log-format.md. Batch 0 is
  * the genesis: log id, time of creation, first policies.
@@ -91,7 +91,7 @@ MUST_USE enum status log_append(struct log *log, const struct batch_view *batche
                                 struct detail *ret_detail);
 
 struct log_room {
-    uint32_t batches; /* of BATCH_BYTES_MAX that surely fit what is zero-filled now; never 0 after
+    uint32_t batches; /* of BATCH_BYTES_MAX that surely fit what is reserved now; never 0 after
                          an I/O error, so that the next append tells of it */
     bool no_space; /* the last attempt to prepare a segment found the disk full (it is tried again
                       every second) */

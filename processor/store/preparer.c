@@ -12,14 +12,19 @@
 
 #include "processor/store/segment.h"
 
-enum { RETRY_S = 1 };
+enum {
+    RETRY_S = 1,
+    CALM_S = 1, /* a log that has not asked for the spare by then has time for zeros */
+};
 
 enum phase {
-    PHASE_WORKING, /* the thread is filling a spare */
-    PHASE_READY,   /* the spare waits to be taken */
-    PHASE_TAKEN,   /* the log is giving it its name */
-    PHASE_FULL,    /* no space; the thread sleeps until the next attempt */
-    PHASE_FAILED,  /* input or output failed; for good */
+    PHASE_WORKING,  /* the thread is making a spare */
+    PHASE_RESERVED, /* it may be taken; zeros are still to come */
+    PHASE_FILLING,  /* it may be taken between two pieces of them */
+    PHASE_READY,    /* zero-filled, it waits to be taken */
+    PHASE_TAKEN,    /* the log is giving it its name */
+    PHASE_FULL,     /* no space; the thread sleeps until the next attempt */
+    PHASE_FAILED,   /* input or output failed; for good */
 };
 
 struct preparer {
@@ -30,6 +35,7 @@ struct preparer {
     pthread_cond_t changed;
     _Atomic enum phase phase; /* written under the mutex, read by anyone */
     atomic_bool no_space;     /* likewise; stays true while the next attempt is running */
+    atomic_bool wanted;       /* likewise; the log waits for a spare */
     atomic_bool stop;         /* likewise */
     struct file spare;
     struct file full; /* to be let go of; fd −1: none */
@@ -50,23 +56,40 @@ static enum status fill_piece(const struct file *file, uint64_t at, uint64_t siz
     return status == STATUS_OK && !*direct ? file_sync(file, ret_detail) : status;
 }
 
-/* Zeros [0, segment_bytes) piece by piece and syncs. */
+/* Zeros [0, segment_bytes) piece by piece and syncs; INTERRUPTED between two pieces. */
 static enum status fill(const struct file *file, uint64_t segment_bytes,
                         prepare_keep_going_fn *keep_going, void *context, struct detail *ret_detail)
 {
     enum status status = STATUS_OK;
     bool direct = file_set_direct(file, true);
     for (uint64_t at = 0; status == STATUS_OK && at < segment_bytes; at += FILE_ZERO_BYTES_MAX) {
-        if (keep_going != NULL && !keep_going(context))
-            return STATUS_INTERRUPTED;
         const uint64_t left = segment_bytes - at;
-        status = fill_piece(file, at, left < FILE_ZERO_BYTES_MAX ? left : FILE_ZERO_BYTES_MAX,
-                            &direct, ret_detail);
+        if (keep_going != NULL && !keep_going(context))
+            status = STATUS_INTERRUPTED;
+        else
+            status = fill_piece(file, at, left < FILE_ZERO_BYTES_MAX ? left : FILE_ZERO_BYTES_MAX,
+                                &direct, ret_detail);
     }
-    if (status == STATUS_OK && direct && !file_set_direct(file, false))
+    if (direct && !file_set_direct(file, false))
         status = detail_set(ret_detail, STATUS_IO, "%s/%s: cannot go back to the page cache",
                             file->folder->path, file->name);
     return status == STATUS_OK ? file_sync(file, ret_detail) : status;
+}
+
+/* One that an earlier run left begins anew, whatever is in it. */
+static enum status open_spare(struct file *file, const struct folder *folder,
+                              struct detail *ret_detail)
+{
+    return file_open(file, folder, SEGMENT_SPARE_NAME, O_RDWR | O_CREAT | O_TRUNC, ret_detail);
+}
+
+/* Closes a spare that did not come about; what it took of a full disk is given back. */
+static void give_up(struct file *file, enum status status)
+{
+    const struct folder *folder = file->folder;
+    file_close(file);
+    if (status == STATUS_NO_SPACE)
+        (void)unlinkat(folder->fd, SEGMENT_SPARE_NAME, 0);
 }
 
 enum status prepare_segment(struct file *ret_file, const struct folder *folder,
@@ -74,18 +97,12 @@ enum status prepare_segment(struct file *ret_file, const struct folder *folder,
                             void *context, struct detail *ret_detail)
 {
     struct file file;
-    enum status status = file_open(&file, folder, SEGMENT_SPARE_NAME, O_RDWR | O_CREAT, ret_detail);
+    enum status status = open_spare(&file, folder, ret_detail);
     if (status != STATUS_OK)
         return status;
-    if (file.bytes > segment_bytes && ftruncate(file.fd, (off_t)segment_bytes) != 0)
-        status = detail_set(ret_detail, STATUS_IO, "%s/%s: cannot truncate: %s", folder->path,
-                            SEGMENT_SPARE_NAME, strerror(errno));
-    if (status == STATUS_OK)
-        status = fill(&file, segment_bytes, keep_going, context, ret_detail);
+    status = fill(&file, segment_bytes, keep_going, context, ret_detail);
     if (status != STATUS_OK) {
-        file_close(&file);
-        if (status == STATUS_NO_SPACE)
-            (void)unlinkat(folder->fd, SEGMENT_SPARE_NAME, 0);
+        give_up(&file, status);
         return status;
     }
     file.bytes = segment_bytes;
@@ -99,30 +116,66 @@ static bool not_stopped(void *context)
     return !atomic_load(&preparer->stop);
 }
 
+/* Makes a spare that has its space on the disk, and reads as zeros; where the file system cannot
+ * promise space, by zeros. */
+static enum status reserve(struct preparer *preparer, struct file *ret_file, bool *ret_filled,
+                           struct detail *ret_detail)
+{
+    struct file file;
+    enum status status = open_spare(&file, preparer->folder, ret_detail);
+    if (status != STATUS_OK)
+        return status;
+    status = file_reserve(&file, preparer->segment_bytes, ret_detail);
+    *ret_filled = status == STATUS_UNAVAILABLE;
+    if (*ret_filled)
+        status = fill(&file, preparer->segment_bytes, not_stopped, preparer, ret_detail);
+    else if (status == STATUS_OK)
+        status = file_sync(&file, ret_detail);
+    if (status != STATUS_OK) {
+        give_up(&file, status);
+        return status;
+    }
+    file.bytes = preparer->segment_bytes;
+    *ret_file = file;
+    return STATUS_OK;
+}
+
+static struct timespec after_seconds(int seconds)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += seconds;
+    return time;
+}
+
+/* Under the mutex. */
+static void enter(struct preparer *preparer, enum phase phase)
+{
+    atomic_store(&preparer->phase, phase);
+    (void)pthread_cond_broadcast(&preparer->changed);
+}
+
 /* Under the mutex: takes in what an attempt brought. */
 static void settle(struct preparer *preparer, enum status status, const struct file *file,
-                   const struct detail *detail)
+                   bool filled, const struct detail *detail)
 {
     atomic_store(&preparer->no_space, status == STATUS_NO_SPACE);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         preparer->spare = *file;
-        atomic_store(&preparer->phase, PHASE_READY);
-    } else if (status == STATUS_NO_SPACE) {
+    else
         preparer->failure = *detail;
-        atomic_store(&preparer->phase, PHASE_FULL);
-    } else if (status != STATUS_INTERRUPTED) {
-        preparer->failure = *detail;
-        atomic_store(&preparer->phase, PHASE_FAILED);
-    }
-    (void)pthread_cond_broadcast(&preparer->changed);
+    if (status == STATUS_OK)
+        enter(preparer, filled ? PHASE_READY : PHASE_RESERVED);
+    else if (status == STATUS_NO_SPACE)
+        enter(preparer, PHASE_FULL);
+    else if (status != STATUS_INTERRUPTED)
+        enter(preparer, PHASE_FAILED);
 }
 
 /* Under the mutex: sleeps until there is something to do; false when asked to stop. */
 static bool wait_for_work(struct preparer *preparer)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RETRY_S;
+    const struct timespec until = after_seconds(RETRY_S);
     while (!preparer->stop && preparer->phase != PHASE_WORKING) {
         if (preparer->phase != PHASE_FULL)
             (void)pthread_cond_wait(&preparer->changed, &preparer->mutex);
@@ -130,6 +183,41 @@ static bool wait_for_work(struct preparer *preparer)
             atomic_store(&preparer->phase, PHASE_WORKING);
     }
     return !preparer->stop;
+}
+
+/* Under the mutex: a spare that is only reserved waits for a while; is it still there then? */
+static bool is_calm(struct preparer *preparer)
+{
+    const struct timespec until = after_seconds(CALM_S);
+    int error = 0;
+    while (!preparer->stop && preparer->phase == PHASE_RESERVED && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&preparer->changed, &preparer->mutex, &until);
+    return !preparer->stop && preparer->phase == PHASE_RESERVED;
+}
+
+static bool not_wanted(void *context)
+{
+    const struct preparer *preparer = context;
+    return !atomic_load(&preparer->stop) && !atomic_load(&preparer->wanted);
+}
+
+/* Under the mutex, but not while it writes: zeros the spare, until the log wants it. */
+static void fill_spare(struct preparer *preparer)
+{
+    const struct file file = preparer->spare;
+    struct detail detail = {""};
+    enter(preparer, PHASE_FILLING);
+    (void)pthread_mutex_unlock(&preparer->mutex);
+    const enum status status = fill(&file, preparer->segment_bytes, not_wanted, preparer, &detail);
+    (void)pthread_mutex_lock(&preparer->mutex);
+    if (status == STATUS_OK) {
+        enter(preparer, PHASE_READY);
+    } else if (status == STATUS_INTERRUPTED || status == STATUS_NO_SPACE) {
+        enter(preparer, PHASE_RESERVED); /* as it was before */
+    } else {
+        preparer->failure = detail;
+        enter(preparer, PHASE_FAILED);
+    }
 }
 
 /* Only advice: whatever comes of it, the log is as before. */
@@ -151,10 +239,12 @@ static void *run(void *context)
         let_go(&full);
         struct file file = {.fd = -1};
         struct detail detail = {""};
-        const enum status status = prepare_segment(&file, preparer->folder, preparer->segment_bytes,
-                                                   not_stopped, preparer, &detail);
+        bool filled = false;
+        const enum status status = reserve(preparer, &file, &filled, &detail);
         (void)pthread_mutex_lock(&preparer->mutex);
-        settle(preparer, status, &file, &detail);
+        settle(preparer, status, &file, filled, &detail);
+        if (is_calm(preparer))
+            fill_spare(preparer);
     }
     (void)pthread_mutex_unlock(&preparer->mutex);
     return NULL;
@@ -217,8 +307,15 @@ void preparer_destroy(struct preparer **preparer)
 
 bool preparer_settled(const struct preparer *preparer)
 {
-    const enum phase phase = atomic_load(&preparer->phase);
-    return phase == PHASE_READY || phase == PHASE_FAILED;
+    switch (atomic_load(&preparer->phase)) {
+    case PHASE_RESERVED:
+    case PHASE_FILLING:
+    case PHASE_READY:
+    case PHASE_FAILED:
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool preparer_no_space(const struct preparer *preparer)
@@ -226,15 +323,29 @@ bool preparer_no_space(const struct preparer *preparer)
     return atomic_load(&preparer->no_space);
 }
 
+/* Is the thread at something that ends in a spare, or is it not to be taken just now? */
+static bool is_under_way(const struct preparer *preparer)
+{
+    return preparer->phase == PHASE_FILLING ||
+           (preparer->phase == PHASE_WORKING && !preparer->no_space);
+}
+
+static bool may_be_taken(const struct preparer *preparer)
+{
+    return preparer->phase == PHASE_READY || preparer->phase == PHASE_RESERVED;
+}
+
 enum status preparer_wait(struct preparer *preparer, struct detail *ret_detail)
 {
     enum status status = STATUS_OK;
     (void)pthread_mutex_lock(&preparer->mutex);
-    while (preparer->phase == PHASE_WORKING && !preparer->no_space)
+    atomic_store(&preparer->wanted, true);
+    while (is_under_way(preparer))
         (void)pthread_cond_wait(&preparer->changed, &preparer->mutex);
+    atomic_store(&preparer->wanted, false);
     if (preparer->phase == PHASE_FAILED)
         status = detail_set(ret_detail, STATUS_IO, "%s", preparer->failure.text);
-    else if (preparer->phase != PHASE_READY)
+    else if (!may_be_taken(preparer))
         status = detail_set(ret_detail, STATUS_NO_SPACE, "%s", preparer->failure.text);
     (void)pthread_mutex_unlock(&preparer->mutex);
     return status;
@@ -243,7 +354,7 @@ enum status preparer_wait(struct preparer *preparer, struct detail *ret_detail)
 void preparer_take(struct preparer *preparer, struct file *ret_file)
 {
     (void)pthread_mutex_lock(&preparer->mutex);
-    assert(preparer->phase == PHASE_READY);
+    assert(may_be_taken(preparer));
     *ret_file = preparer->spare;
     preparer->spare.fd = -1;
     atomic_store(&preparer->phase, PHASE_TAKEN);
@@ -257,7 +368,6 @@ void preparer_resume(struct preparer *preparer, struct file *full)
     assert(preparer->full.fd < 0);
     preparer->full = *full;
     full->fd = -1;
-    atomic_store(&preparer->phase, PHASE_WORKING);
-    (void)pthread_cond_broadcast(&preparer->changed);
+    enter(preparer, PHASE_WORKING);
     (void)pthread_mutex_unlock(&preparer->mutex);
 }

@@ -247,7 +247,21 @@ static void refuses_a_group_that_needs_more_than_one_new_segment(void **state)
     log_close(&log);
 }
 
-static void zeroes_a_spare_that_an_earlier_run_left(void **state)
+static void expect_zeros_behind(const struct durable *end)
+{
+    char path[256];
+    segment_path(store, end->segment, path, sizeof path);
+    assert_int_equal(file_bytes_of(path), FIXTURE_SEGMENT_BYTES);
+    size_t size = FIXTURE_SEGMENT_BYTES - (size_t)end->offset;
+    uint8_t *rest = malloc(size);
+    assert_non_null(rest);
+    peek(path, end->offset, rest, size);
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(rest[i], 0);
+    free(rest);
+}
+
+static void a_spare_that_an_earlier_run_left_begins_anew(void **state)
 {
     (void)state;
     char path[256];
@@ -256,14 +270,17 @@ static void zeroes_a_spare_that_an_earlier_run_left(void **state)
     log_close(&log);
     (void)snprintf(path, sizeof path, "%s/log/spare.seg", store);
     assert_int_equal(file_bytes_of(path), FIXTURE_SEGMENT_BYTES);
-    uint8_t rubbish[4096];
+    uint8_t rubbish[8192];
     memset(rubbish, 0xa5, sizeof rubbish);
     poke(path, 0, rubbish, sizeof rubbish);
-    poke(path, FIXTURE_SEGMENT_BYTES, rubbish, sizeof rubbish); /* too long, too */
+    poke(path, FIXTURE_SEGMENT_BYTES - 4096, rubbish, sizeof rubbish); /* too long, too */
     log = fixture_open(store, &history, 1, NULL);
     add_large(5);
     history_append(&history, log, 1, 5, 1);
+    struct durable end = log_durable(log);
+    assert_int_equal(end.segment, 5); /* in what was the spare */
     log_close(&log);
+    expect_zeros_behind(&end);
     log = fixture_open(store, &history, history.count, NULL);
     log_close(&log);
 }
@@ -272,21 +289,12 @@ static void zeroes_a_spare_that_an_earlier_run_left(void **state)
 static void leaves_nothing_but_zeros_behind_the_last_batch(void **state)
 {
     (void)state;
-    char path[256];
     struct log *log = fixture_open(store, &history, 1, NULL);
     history_add_random(&history, 30, &rng);
     history_append(&history, log, 1, 30, 4);
     struct durable end = log_durable(log);
     log_close(&log);
-    segment_path(store, end.segment, path, sizeof path);
-    assert_int_equal(file_bytes_of(path), FIXTURE_SEGMENT_BYTES);
-    size_t size = FIXTURE_SEGMENT_BYTES - (size_t)end.offset;
-    uint8_t *rest = malloc(size);
-    assert_non_null(rest);
-    peek(path, end.offset, rest, size);
-    for (size_t i = 0; i < size; i++)
-        assert_int_equal(rest[i], 0);
-    free(rest);
+    expect_zeros_behind(&end);
 }
 
 static void takes_over_a_segment_that_was_prepared_and_never_used(void **state)
@@ -497,7 +505,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_room_promises_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_group_that_needs_more_than_one_new_segment,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(zeroes_a_spare_that_an_earlier_run_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_spare_that_an_earlier_run_left_begins_anew, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(leaves_nothing_but_zeros_behind_the_last_batch, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(takes_over_a_segment_that_was_prepared_and_never_used,
