@@ -17,8 +17,8 @@
 enum {
     FOLDER_PATH_BYTES_MAX = 4096,
     FILE_NAME_BYTES_MAX = 64,
-    FILE_ZERO_BYTES_MAX = 1024 * 1024, /* of one write of zeros */
-    FILE_PAGE_BYTES = 4096,            /* of the page cache */
+    FILE_ZERO_BYTES_MAX = 128 * 1024, /* of one write of zeros */
+    FILE_PAGE_BYTES = 4096,           /* of the page cache */
 };
 
 struct folder {

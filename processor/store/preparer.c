@@ -10,12 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "processor/store/segment.h"
 
-enum {
-    RETRY_S = 1,
-    CALM_S = 1, /* a log that has not asked for the spare by then has time for zeros */
-};
+#define RETRY_NS (1 * NS_PER_S)
+#define CALM_NS                                                                                    \
+    (1 * NS_PER_S) /* a log that has not asked for the spare by then has time for zeros */
+#define PAUSE_NS (2 * NS_PER_MS) /* between two pieces of them */
 
 enum phase {
     PHASE_WORKING,  /* the thread is making a spare */
@@ -35,16 +36,16 @@ struct preparer {
     pthread_cond_t changed;
     _Atomic enum phase phase; /* written under the mutex, read by anyone */
     atomic_bool no_space;     /* likewise; stays true while the next attempt is running */
-    atomic_bool wanted;       /* likewise; the log waits for a spare */
     atomic_bool stop;         /* likewise */
+    bool wanted;              /* the log waits for a spare */
     struct file spare;
     struct file full; /* to be let go of; fd −1: none */
     struct detail failure;
 };
 
 /* Zeros one piece. Past the page cache while `direct`, until the file system does not take that:
- * then through it, and synced by itself: one sync of 64 MiB would hold up the log's own fdatasyncs
- * for 30 ms, and is not faster (measured). */
+ * then through it, and synced by itself: one sync of 64 MiB would hold up the log's own fdatasyncs.
+ */
 static enum status fill_piece(const struct file *file, uint64_t at, uint64_t size, bool *direct,
                               struct detail *ret_detail)
 {
@@ -140,11 +141,13 @@ static enum status reserve(struct preparer *preparer, struct file *ret_file, boo
     return STATUS_OK;
 }
 
-static struct timespec after_seconds(int seconds)
+static struct timespec after_ns(uint64_t ns)
 {
     struct timespec time;
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_sec += seconds;
+    ns += (uint64_t)time.tv_nsec;
+    time.tv_sec += (time_t)(ns / NS_PER_S);
+    time.tv_nsec = (long)(ns % NS_PER_S);
     return time;
 }
 
@@ -175,7 +178,7 @@ static void settle(struct preparer *preparer, enum status status, const struct f
 /* Under the mutex: sleeps until there is something to do; false when asked to stop. */
 static bool wait_for_work(struct preparer *preparer)
 {
-    const struct timespec until = after_seconds(RETRY_S);
+    const struct timespec until = after_ns(RETRY_NS);
     while (!preparer->stop && preparer->phase != PHASE_WORKING) {
         if (preparer->phase != PHASE_FULL)
             (void)pthread_cond_wait(&preparer->changed, &preparer->mutex);
@@ -188,17 +191,26 @@ static bool wait_for_work(struct preparer *preparer)
 /* Under the mutex: a spare that is only reserved waits for a while; is it still there then? */
 static bool is_calm(struct preparer *preparer)
 {
-    const struct timespec until = after_seconds(CALM_S);
+    const struct timespec until = after_ns(CALM_NS);
     int error = 0;
     while (!preparer->stop && preparer->phase == PHASE_RESERVED && error != ETIMEDOUT)
         error = pthread_cond_timedwait(&preparer->changed, &preparer->mutex, &until);
     return !preparer->stop && preparer->phase == PHASE_RESERVED;
 }
 
+/* Between two pieces of zeros, of which none is urgent: a pause, so that a sync of the log rarely
+ * has to wait for one. False when the log wants the spare, or to stop. */
 static bool not_wanted(void *context)
 {
-    const struct preparer *preparer = context;
-    return !atomic_load(&preparer->stop) && !atomic_load(&preparer->wanted);
+    struct preparer *preparer = context;
+    const struct timespec until = after_ns(PAUSE_NS);
+    int error = 0;
+    (void)pthread_mutex_lock(&preparer->mutex);
+    while (!preparer->stop && !preparer->wanted && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&preparer->changed, &preparer->mutex, &until);
+    const bool keep_going = !preparer->stop && !preparer->wanted;
+    (void)pthread_mutex_unlock(&preparer->mutex);
+    return keep_going;
 }
 
 /* Under the mutex, but not while it writes: zeros the spare, until the log wants it. */
@@ -339,10 +351,11 @@ enum status preparer_wait(struct preparer *preparer, struct detail *ret_detail)
 {
     enum status status = STATUS_OK;
     (void)pthread_mutex_lock(&preparer->mutex);
-    atomic_store(&preparer->wanted, true);
+    preparer->wanted = true;
+    (void)pthread_cond_broadcast(&preparer->changed);
     while (is_under_way(preparer))
         (void)pthread_cond_wait(&preparer->changed, &preparer->mutex);
-    atomic_store(&preparer->wanted, false);
+    preparer->wanted = false;
     if (preparer->phase == PHASE_FAILED)
         status = detail_set(ret_detail, STATUS_IO, "%s", preparer->failure.text);
     else if (!may_be_taken(preparer))

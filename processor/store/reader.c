@@ -210,9 +210,9 @@ static enum status take_records(struct replay *replay, const struct batch_view *
     return replay->body->status;
 }
 
-/* Appends from the batch that the cursor has come to. END: the reply is full. A batch that does not
- * fit whole begins the next reply, so that neither this one nor that one has to look for its
- * records; only one that is too large for any reply is cut. */
+/* Appends from the batch that the cursor has come to. END: the reply is full. Where a reply is at
+ * least half full, a batch that does not fit whole begins the next one, so that neither has to look
+ * for its records; else the batch is cut. */
 static enum status replay_batch(struct reader *reader, const struct durable *durable,
                                 struct cursor *cursor, struct replay *replay,
                                 struct detail *ret_detail)
@@ -222,8 +222,9 @@ static enum status replay_batch(struct reader *reader, const struct durable *dur
     struct place place = cursor->place;
     enum status status =
         walk_to_id(reader, durable, replay->stream, cursor->next_id, &place, &disk, ret_detail);
-    if (status == STATUS_OK && replay->count > 0 &&
-        stream_bytes(&disk, replay->stream) > replay_bytes_left(replay))
+    const size_t left = replay_bytes_left(replay);
+    if (status == STATUS_OK && left < REPLAY_BODY_BYTES_MAX / 2 &&
+        stream_bytes(&disk, replay->stream) > left)
         return STATUS_END;
     if (status == STATUS_OK)
         status = walk_read(&reader->walk, &place, &disk, &view, ret_detail);

@@ -246,6 +246,20 @@ static void a_batch_that_does_not_fit_begins_the_next_reply(void **state)
     assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 20, 1000), 11);
 }
 
+/* As behind the last record that a projector has. */
+static void a_batch_that_does_not_fit_is_cut_where_the_reply_would_be_small(void **state)
+{
+    (void)state;
+    const struct batch_recipe small = {.events = 1, .data_bytes = 60000, .step_ns = 1};
+    const struct batch_recipe large = {.events = 20, .data_bytes = 60000, .step_ns = 1};
+    history_add(&history, &small, &rng);
+    history_add(&history, &large, &rng);
+    history_append(&history, log_, 1, 2, 1);
+    const struct durable durable = log_durable(log_);
+    assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 1, 1000), 17);
+    assert_int_equal(replay_and_compare(&durable, STREAM_ACCEPTED, 17, 1000), 5);
+}
+
 static void a_full_buffer_is_a_status(void **state)
 {
     (void)state;
@@ -524,6 +538,7 @@ int main(void)
         TEST(id_0_was_never_kept),
         TEST(a_batch_larger_than_a_reply_comes_in_pieces),
         TEST(a_batch_that_does_not_fit_begins_the_next_reply),
+        TEST(a_batch_that_does_not_fit_is_cut_where_the_reply_would_be_small),
         TEST(a_full_buffer_is_a_status),
         TEST(seeks_any_time),
         TEST(visits_the_batches_from_any_time_on),
