@@ -6,8 +6,8 @@
  * long it had to wait for a processor: not at all where there are enough, most of the time where
  * there are not.
  */
-#ifndef WEIR_BASE_BACKGROUND_H
-#define WEIR_BASE_BACKGROUND_H
+#ifndef WEIR_COMMON_BASE_BACKGROUND_H
+#define WEIR_COMMON_BASE_BACKGROUND_H
 
 #include <stdint.h>
 

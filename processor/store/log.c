@@ -120,8 +120,7 @@ static enum status create_store(struct log *log, const struct log_options *optio
     if (status == STATUS_OK)
         status = random_salt(&seal.salt, ret_detail);
     if (status == STATUS_OK)
-        status =
-            prepare_segment(&log->file, &log->folder, log->segment_bytes, NULL, NULL, ret_detail);
+        status = prepare_segment(&log->file, &log->folder, log->segment_bytes, ret_detail);
     if (status != STATUS_OK)
         return status;
     batch_encode(&genesis, &seal, header, &disk);

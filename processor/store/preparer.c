@@ -14,9 +14,12 @@
 #include "processor/store/segment.h"
 
 #define RETRY_NS (1 * NS_PER_S)
-#define CALM_NS                                                                                    \
-    (1 * NS_PER_S) /* a log that has not asked for the spare by then has time for zeros */
-#define PAUSE_NS (2 * NS_PER_MS) /* between two pieces of them */
+/* A log that has not asked for the spare by then has time for zeros, with pauses between them. */
+#define CALM_NS  (1 * NS_PER_S)
+#define PAUSE_NS (2 * NS_PER_MS)
+
+/* Asked between two pieces of zeros. */
+typedef bool keep_going_fn(void *context);
 
 enum phase {
     PHASE_WORKING,  /* the thread is making a spare */
@@ -58,8 +61,8 @@ static enum status fill_piece(const struct file *file, uint64_t at, uint64_t siz
 }
 
 /* Zeros [0, segment_bytes) piece by piece and syncs; INTERRUPTED between two pieces. */
-static enum status fill(const struct file *file, uint64_t segment_bytes,
-                        prepare_keep_going_fn *keep_going, void *context, struct detail *ret_detail)
+static enum status fill(const struct file *file, uint64_t segment_bytes, keep_going_fn *keep_going,
+                        void *context, struct detail *ret_detail)
 {
     enum status status = STATUS_OK;
     bool direct = file_set_direct(file, true);
@@ -84,31 +87,32 @@ static enum status open_spare(struct file *file, const struct folder *folder,
     return file_open(file, folder, SEGMENT_SPARE_NAME, O_RDWR | O_CREAT | O_TRUNC, ret_detail);
 }
 
-/* Closes a spare that did not come about; what it took of a full disk is given back. */
-static void give_up(struct file *file, enum status status)
+/* The end of making a spare: hands it over, or closes it and gives back what it took of a full
+ * disk. */
+static enum status finish(struct file *file, uint64_t segment_bytes, enum status status,
+                          struct file *ret_file)
 {
+    if (status == STATUS_OK) {
+        file->bytes = segment_bytes;
+        *ret_file = *file;
+        return STATUS_OK;
+    }
     const struct folder *folder = file->folder;
     file_close(file);
     if (status == STATUS_NO_SPACE)
         (void)unlinkat(folder->fd, SEGMENT_SPARE_NAME, 0);
+    return status;
 }
 
 enum status prepare_segment(struct file *ret_file, const struct folder *folder,
-                            uint64_t segment_bytes, prepare_keep_going_fn *keep_going,
-                            void *context, struct detail *ret_detail)
+                            uint64_t segment_bytes, struct detail *ret_detail)
 {
     struct file file;
     enum status status = open_spare(&file, folder, ret_detail);
     if (status != STATUS_OK)
         return status;
-    status = fill(&file, segment_bytes, keep_going, context, ret_detail);
-    if (status != STATUS_OK) {
-        give_up(&file, status);
-        return status;
-    }
-    file.bytes = segment_bytes;
-    *ret_file = file;
-    return STATUS_OK;
+    status = fill(&file, segment_bytes, NULL, NULL, ret_detail);
+    return finish(&file, segment_bytes, status, ret_file);
 }
 
 static bool not_stopped(void *context)
@@ -132,13 +136,7 @@ static enum status reserve(struct preparer *preparer, struct file *ret_file, boo
         status = fill(&file, preparer->segment_bytes, not_stopped, preparer, ret_detail);
     else if (status == STATUS_OK)
         status = file_sync(&file, ret_detail);
-    if (status != STATUS_OK) {
-        give_up(&file, status);
-        return status;
-    }
-    file.bytes = preparer->segment_bytes;
-    *ret_file = file;
-    return STATUS_OK;
+    return finish(&file, preparer->segment_bytes, status, ret_file);
 }
 
 static struct timespec after_ns(uint64_t ns)
@@ -163,16 +161,13 @@ static void settle(struct preparer *preparer, enum status status, const struct f
                    bool filled, const struct detail *detail)
 {
     atomic_store(&preparer->no_space, status == STATUS_NO_SPACE);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         preparer->spare = *file;
-    else
-        preparer->failure = *detail;
-    if (status == STATUS_OK)
         enter(preparer, filled ? PHASE_READY : PHASE_RESERVED);
-    else if (status == STATUS_NO_SPACE)
-        enter(preparer, PHASE_FULL);
-    else if (status != STATUS_INTERRUPTED)
-        enter(preparer, PHASE_FAILED);
+    } else if (status != STATUS_INTERRUPTED) {
+        preparer->failure = *detail;
+        enter(preparer, status == STATUS_NO_SPACE ? PHASE_FULL : PHASE_FAILED);
+    }
 }
 
 /* Under the mutex: sleeps until there is something to do; false when asked to stop. */

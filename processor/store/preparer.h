@@ -23,12 +23,9 @@
 struct preparer;
 
 /* Zero-fills one segment in the calling thread; on success the caller owns the open file. On a full
- * disk nothing is left. `keep_going` (may be NULL) is asked between writes; INTERRUPTED when it
- * says false. NO_SPACE, IO. */
-typedef bool prepare_keep_going_fn(void *context);
+ * disk nothing is left. NO_SPACE, IO. */
 MUST_USE enum status prepare_segment(struct file *ret_file, const struct folder *folder,
-                                     uint64_t segment_bytes, prepare_keep_going_fn *keep_going,
-                                     void *context, struct detail *ret_detail);
+                                     uint64_t segment_bytes, struct detail *ret_detail);
 
 /* Starts the thread, which begins at once. The folder must outlive it. NO_MEMORY, IO. */
 MUST_USE enum status preparer_new(const struct folder *folder, uint64_t segment_bytes,
