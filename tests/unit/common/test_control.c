@@ -9,28 +9,10 @@
 #include <cmocka.h>
 
 #include "common/event/codec.h"
+#include "tests/unit/common/control_support.h"
 #include "tests/unit/common/golden.h"
 
 static const struct log_id log_id = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
-
-static int set_up(void **test_state)
-{
-    static struct buffer buffer;
-    buffer_init(&buffer, CONTROL_MESSAGE_BYTES_MAX);
-    *test_state = &buffer;
-    return 0;
-}
-
-static int tear_down(void **test_state)
-{
-    buffer_fini(*test_state);
-    return 0;
-}
-
-static struct slice bytes_of(const char *text)
-{
-    return slice_of_text(text);
-}
 
 static void writes_and_reads_a_hello_reply_as_the_golden_bytes(void **test_state)
 {
@@ -148,7 +130,7 @@ static void gives_the_map_of_a_reply_and_nothing_else(void **test_state)
     codec_text(buffer, "now");
     codec_uint(buffer, 7);
     assert_int_equal(control_reply_map_read(buffer_slice(buffer), &map, &detail), STATUS_OK);
-    assert_bytes(map, bytes_of("\x81\xa3now\x07"));
+    assert_bytes(map, slice_of_text("\x81\xa3now\x07"));
 
     map = (struct slice){NULL, 0};
     buffer_clear(buffer);
@@ -219,7 +201,8 @@ static void calls_what_is_no_reply_malformed(void **test_state)
         struct mp_reader reader;
         uint32_t items;
         struct detail detail;
-        if (control_reply_read(bytes_of(frames[i]), &reader, &items, &detail) != STATUS_MALFORMED)
+        if (control_reply_read(slice_of_text(frames[i]), &reader, &items, &detail) !=
+            STATUS_MALFORMED)
             fail_msg("frame %zu is taken for a reply", i);
     }
 }

@@ -8,26 +8,8 @@
 #include <cmocka.h>
 
 #include "common/event/codec.h"
+#include "tests/unit/common/control_support.h"
 #include "tests/unit/common/golden.h"
-
-static int set_up(void **test_state)
-{
-    static struct buffer buffer;
-    buffer_init(&buffer, CONTROL_MESSAGE_BYTES_MAX);
-    *test_state = &buffer;
-    return 0;
-}
-
-static int tear_down(void **test_state)
-{
-    buffer_fini(*test_state);
-    return 0;
-}
-
-static struct slice bytes_of(const char *text)
-{
-    return slice_of_text(text);
-}
 
 static const struct golden_request {
     const char *name;
@@ -147,7 +129,7 @@ static void answers_bad_request_to_what_is_no_request(void **test_state)
         "foo\xc0", /* an unknown verb of another version */
     };
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++)
-        if (code_of(bytes_of(frames[i])) != CONTROL_CODE_BAD_REQUEST)
+        if (code_of(slice_of_text(frames[i])) != CONTROL_CODE_BAD_REQUEST)
             fail_msg("frame %zu is not a bad request", i);
 }
 
@@ -166,7 +148,7 @@ static void answers_unknown_verb_whatever_its_arguments(void **test_state)
         "foo\xc0\x80\xff",
     };
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++)
-        assert_int_equal(code_of(bytes_of(frames[i])), CONTROL_CODE_UNKNOWN_VERB);
+        assert_int_equal(code_of(slice_of_text(frames[i])), CONTROL_CODE_UNKNOWN_VERB);
 }
 
 static void answers_bad_request_to_wrong_arity_or_types_of_a_known_verb(void **test_state)
@@ -262,7 +244,7 @@ static void answers_bad_request_to_wrong_arity_or_types_of_a_known_verb(void **t
         "view\xa1v\xc0\xc0",
     };
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++)
-        if (code_of(bytes_of(frames[i])) != CONTROL_CODE_BAD_REQUEST)
+        if (code_of(slice_of_text(frames[i])) != CONTROL_CODE_BAD_REQUEST)
             fail_msg("frame %zu is not a bad request", i);
 }
 
@@ -308,7 +290,7 @@ static void answers_invalid_to_a_value_out_of_range(void **test_state)
         "tide\x01",
     };
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++)
-        if (code_of(bytes_of(frames[i])) != CONTROL_CODE_INVALID)
+        if (code_of(slice_of_text(frames[i])) != CONTROL_CODE_INVALID)
             fail_msg("frame %zu is not invalid", i);
     assert_int_equal(code_of((struct slice){replay_from_0, sizeof replay_from_0 - 1}),
                      CONTROL_CODE_INVALID);
